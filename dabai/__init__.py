@@ -1,0 +1,1 @@
+"""Dabai runs a district health system's whole outbreak response: facts in, due lists and figures out."""

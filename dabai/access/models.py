@@ -1,0 +1,162 @@
+"""Who may do what where: people who log in, their assignments, paired devices and their scope, keys, and the audit log."""
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; nothing else."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Log-in names are case-insensitive on the way in and stored lower-case."""
+        return self.get(username=(username or "").lower())
+
+
+class User(AbstractBaseUser):
+    """A person who logs in or signs on to a device. What they may do comes from assignments only; there is no superuser."""
+
+    username = models.CharField(max_length=40, unique=True)
+    display_name = models.CharField(max_length=60)
+    organisation = models.CharField(max_length=80, blank=True)
+    is_active = models.BooleanField(default=True)
+    drill_only = models.BooleanField(default=False, help_text="A demo log-in; exists only in drill databases.")
+    pin_hash = models.CharField(max_length=160, blank=True, help_text="Verifier of the short PIN for signing on.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: list[str] = []
+
+    class Meta:
+        db_table = "access_user"
+
+
+class Assignment(models.Model):
+    """A role in an area for a time. ``operation`` empty: in every operation of the district."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="assignments")
+    role = models.CharField(max_length=24)
+    area = models.CharField(max_length=14, help_text="Area code prefix.")
+    operation = models.IntegerField(null=True)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True)
+    granted_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        db_table = "access_assignment"
+        indexes = [models.Index(fields=["user"], name="assignment_user")]
+
+
+class OneTimeLink(models.Model):
+    """A link that works once: the first administrator, a new account, a forgotten password. Only its hash is kept."""
+
+    token_hash = models.BinaryField(unique=True)
+    user = models.ForeignKey(User, models.CASCADE, null=True)
+    purpose = models.CharField(max_length=16)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "access_one_time_link"
+
+
+class Device(models.Model):
+    """A phone, a laboratory's computer or a reader that posts facts. A revoked device may still post, and nothing else."""
+
+    id = models.UUIDField(primary_key=True)
+    district = models.IntegerField()
+    operation = models.IntegerField()
+    name = models.CharField(max_length=60)
+    kind = models.CharField(max_length=16, default="phone")
+    token_hash = models.BinaryField(unique=True)
+    holder = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    paired_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    lost_at = models.DateTimeField(null=True)
+    last_contact = models.DateTimeField(null=True)
+    app_version = models.CharField(max_length=40, blank=True)
+    highest_seq = models.BigIntegerField(default=0, help_text="Highest device_seq that the phone has reported.")
+    unsent = models.IntegerField(default=0)
+    skew_ms = models.BigIntegerField(default=0, help_text="Server clock minus device clock, as last measured.")
+
+    class Meta:
+        db_table = "access_device"
+
+
+class DeviceScope(models.Model):
+    """Where a device may report: a site or an area prefix, for a time. Effective-dated, so that late facts are judged rightly."""
+
+    device = models.ForeignKey(Device, models.CASCADE, related_name="scopes")
+    site = models.IntegerField(null=True)
+    area = models.CharField(max_length=14, blank=True)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "access_device_scope"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(site__isnull=False, area="") | (models.Q(site__isnull=True) & ~models.Q(area="")),
+                name="device_scope_site_or_area",
+            )
+        ]
+
+
+class PairingCode(models.Model):
+    """A one-time code that turns a phone into a device with a scope. Only its hash is kept."""
+
+    code_hash = models.BinaryField(unique=True)
+    district = models.IntegerField()
+    operation = models.IntegerField()
+    name = models.CharField(max_length=60)
+    kind = models.CharField(max_length=16, default="phone")
+    site = models.IntegerField(null=True)
+    area = models.CharField(max_length=14, blank=True)
+    holder = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    made_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        db_table = "access_pairing_code"
+
+
+class DataKey(models.Model):
+    """One data key and its index root for one operation, wrapped by the installation's master key.
+
+    Destroying the wrapped bytes destroys what they open, backups of the tables included (*sunset*).
+    """
+
+    operation = models.IntegerField()
+    number = models.SmallIntegerField()
+    cipher = models.CharField(max_length=16)
+    wrapped = models.BinaryField(null=True)
+    wrapped_index = models.BinaryField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True)
+    destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "access_data_key"
+        constraints = [models.UniqueConstraint(fields=["operation", "number"], name="data_key_number")]
+
+
+class AuditEntry(models.Model):
+    """Who did or saw what, when and why. Holds ids and reasons, never personal data; rows are never changed."""
+
+    at = models.DateTimeField()
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    device = models.UUIDField(null=True)
+    operation = models.IntegerField(null=True)
+    action = models.CharField(max_length=40)
+    subject = models.CharField(max_length=80, blank=True)
+    area = models.CharField(max_length=14, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "access_audit"
+        indexes = [
+            models.Index(fields=["subject", "at"], name="audit_subject"),
+            models.Index(fields=["actor", "at"], name="audit_actor"),
+        ]

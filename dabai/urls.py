@@ -1,0 +1,5 @@
+"""Where requests go."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
