@@ -1,0 +1,65 @@
+# The one door, the same for people and for CI. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+WORKERS ?= 2
+TESTS ?=
+
+.PHONY: help setup demo test test-system check bench lock clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(STAMP)  ## prepare .venv (PYTHON=python3.12 chooses the interpreter, 3.11 to 3.13)
+
+$(STAMP): requirements.lock requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2])' \
+	  || { echo 'Python >= 3.11 is needed; choose one: make setup PYTHON=python3.12' >&2; exit 1; }
+	@# A virtual environment moved from elsewhere, half made or of another Python is made again.
+	@wanted=$$($(PYTHON) -c 'import sys; print(sys.version_info[:2], sys.base_prefix)'); \
+	found=$$($(BIN)/python -c 'import pip, sys; print(sys.version_info[:2], sys.base_prefix)' 2>/dev/null || true); \
+	if [ "$$wanted" != "$$found" ]; then \
+	  $(PYTHON) -m venv --clear $(VENV) \
+	    || { echo 'The venv module is missing; on Debian: apt-get install python3-venv' >&2; exit 1; }; \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  -r requirements.lock -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $(STAMP)
+
+demo: setup  ## replay the Duji drill on a server of its own and leave it up on 127.0.0.1:8000
+	$(BIN)/dabai demo $(DEMO)
+
+test: setup test-system  ## run every test (TESTS=path chooses, WORKERS=n processes)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+test-system:
+	@deploy/test-system
+
+check: setup  ## everything that reads the code: lint, types, layers, migrations, contract, lock files
+	@echo '== ruff' && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo '== mypy' && $(BIN)/mypy
+	@echo '== layers' && $(BIN)/lint-imports
+	@echo '== migrations' && $(BIN)/python -m django makemigrations --check --dry-run --settings dabai.settings
+	@echo '== contract' && $(BIN)/dabai contract --check
+	@echo '== lock files' && $(BIN)/python -m pytest -q tests/architecture/test_lock_files.py
+
+bench: setup  ## measure; one JSON line a figure
+	$(BIN)/dabai bench $(BENCH)
+
+lock:  ## work out requirements*.lock from *.in again (LOCK=--upgrade: newest versions)
+	@tool=$$(mktemp -d) && trap 'rm -rf "$$tool"' EXIT && $(PYTHON) -m venv "$$tool" && "$$tool/bin/pip" install --quiet uv && \
+	for name in requirements requirements-dev; do \
+	  "$$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-emit-index-url --no-annotate $(LOCK) $$name.in --output-file $$name.lock; \
+	done
+
+clean:  ## remove what was made, but no data (.data stays)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
