@@ -1,0 +1,22 @@
+"""Fixtures of every test. The database itself is decided earlier, in ``dabai.testkit.database``."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from dabai.access.keys import forget_rings
+from dabai.testkit.district import PreparedOperation, make_operation
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keys() -> Iterator[None]:
+    """No test sees the keys that another one opened: ids of operations come again after a rollback."""
+    forget_rings()
+    yield
+    forget_rings()
+
+
+@pytest.fixture()
+def drill(db: None) -> PreparedOperation:
+    """A drill in Duji district with areas, sites and a key."""
+    return make_operation()

@@ -1,0 +1,47 @@
+"""The database that tests run on, decided before Django reads its settings (a pytest plugin, named in ``addopts``).
+
+With ``DATABASE_URL``: that server. Without: a throwaway PostgreSQL, started here by the controlling process and inherited
+by the workers of pytest-xdist through the environment. Either way Django makes its own ``test_…`` database on it;
+``DABAI_TEST_DB`` gives that another name, so that several people can use one server.
+"""
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+
+import pytest
+
+from dabai.commands.postgres import temporary_cluster
+
+MASTER_KEY = "5a" * 32
+_held = ExitStack()
+
+
+def prepare() -> None:
+    """Point the environment at a database, a data folder and a master key that exist for this run only."""
+    os.environ.setdefault("DABAI_MASTER_KEY", MASTER_KEY)
+    if "DABAI_DATA" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="dabai-test-")
+        _held.callback(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["DABAI_DATA"] = folder
+    if "DATABASE_URL" not in os.environ:
+        os.environ["DATABASE_URL"] = _held.enter_context(temporary_cluster()).url
+
+
+def pytest_configure() -> None:
+    """Give the test database its name, and let log-ins of tests cost nothing."""
+    from django.conf import settings
+
+    if name := os.environ.get("DABAI_TEST_DB"):
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = name
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Stop what this process started."""
+    _held.close()
+
+
+prepare()
