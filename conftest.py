@@ -16,7 +16,7 @@ def _fresh_keys() -> Iterator[None]:
     forget_rings()
 
 
-@pytest.fixture()
-def drill(db: None) -> PreparedOperation:
+@pytest.fixture
+def drill(db: None) -> PreparedOperation:  # noqa: ARG001
     """A drill in Duji district with areas, sites and a key."""
     return make_operation()
