@@ -1,8 +1,8 @@
 """The command line: ``dabai COMMAND``.
 
-A command is a module of this package whose name has no leading underscore, with ``HELP`` (one line), ``configure(parser)``
-and ``run(args) -> exit code``. Only the module of the command that is run is imported, so ``dabai doctor`` still works
-where Django, the settings or another command do not.
+A command is a module of this package whose name has no leading underscore, with ``HELP`` (one line),
+``configure(parser)`` and ``run(args) -> exit code``. Only the module of the command that is run is imported, so that
+``dabai doctor`` still works where Django, the settings or another command do not.
 """
 
 import argparse

