@@ -4,6 +4,7 @@ Name, number, phone and address detail are encrypted per row; blind tokens find 
 columns are those that lists sort, filter and page by.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import CompositePrimaryKey
 
@@ -49,6 +50,9 @@ class Person(models.Model):
     birth_year = models.SmallIntegerField(null=True)
     group = models.CharField(max_length=24, blank=True, help_text="Key group code, empty for none.")
     away = models.BooleanField(default=False, help_text="Moved away or died: on no new roster.")
+    doubt = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="Why the number is not sure (``people.rules``), or empty."
+    )
     key = models.SmallIntegerField()
     name_enc = models.BinaryField()
     number_enc = models.BinaryField(null=True)
@@ -108,6 +112,7 @@ class Merge(models.Model):
     operation = models.IntegerField()
     one = models.UUIDField()
     other = models.UUIDField()
+    facts = ArrayField(models.UUIDField(), db_default=[], help_text="Facts that the decision was taken on.")
     reason = models.CharField(max_length=200)
     happened_at = models.DateTimeField()
 
@@ -171,7 +176,11 @@ class Import(models.Model):
 
 
 class StagedRow(models.Model):
-    """One row of a staged import: what would become of it and why. Personal columns are already encrypted for ``person``."""
+    """One row of a staged import: what would become of it and why. Personal columns are already encrypted for ``person``.
+
+    ``person`` is the resident's own id where the row is about somebody known, else the id that it will get. The address
+    belongs to the household, whose id follows from the address (``dabai.people.rows``), and is encrypted for that.
+    """
 
     pk = CompositePrimaryKey("district", "batch", "number")
     district = models.IntegerField()
@@ -190,6 +199,7 @@ class StagedRow(models.Model):
     sex = models.SmallIntegerField(default=0)
     birth_year = models.SmallIntegerField(null=True)
     group = models.CharField(max_length=24, blank=True)
+    doubt = models.CharField(max_length=40, blank=True, db_default="")
     key = models.SmallIntegerField()
     name_enc = models.BinaryField(null=True)
     number_enc = models.BinaryField(null=True)
@@ -203,6 +213,13 @@ class StagedRow(models.Model):
 
     class Meta:
         db_table = "people_staged_row"
+        indexes = [
+            models.Index(
+                fields=["district", "batch", "outcome", "number"],
+                condition=~models.Q(outcome="added"),
+                name="staged_outcome",
+            )
+        ]
 
 
 class ListedPerson(models.Model):
