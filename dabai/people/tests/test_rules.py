@@ -126,18 +126,20 @@ def test_birth_and_sex_can_be_read_off(area: str, born: date, order: int) -> Non
     assert document.last_four == document.number[-4:]
 
 
-@given(st.text(max_size=40), st.sampled_from([*DocumentKind, "", "77"]))
+papers = st.text(max_size=40) | st.text("0123456789XxHMCE ８.+*()", max_size=22) | citizens
+
+
+@given(papers, st.sampled_from([*DocumentKind, "", "77"]))
 def test_no_text_breaks_it_and_the_normal_form_is_stable(raw: str, kind: str) -> None:
+    said: list[str] = []
     try:
         document = normalise_document(kind, raw, today=TODAY)
     except Refusal as no:
-        said = f"{no.code} {no.field} {no.params}"
+        said = [str(value) for value in no.params.values()]
     else:
-        said = "documents."
         again = normalise_document(document.kind, document.number, today=TODAY)
         assert (again.kind, again.number) == (document.kind, document.number)
-    assert said.startswith("documents.")
-    assert len(clean_number(raw)) < 4 or clean_number(raw) not in said.upper()
+    assert all(len(value) <= 2 for value in said), "a refusal says codes and lengths, never the number"
 
 
 def test_a_number_is_never_from_the_future_without_a_doubt() -> None:
