@@ -1,6 +1,6 @@
 """The database that tests run on, decided before Django reads its settings (a pytest plugin, named in ``addopts``).
 
-With ``DATABASE_URL``: that server. Without: a throwaway PostgreSQL, started here by the controlling process; the workers
+With ``DATABASE_URL``: that server. Without: a throwaway PostgreSQL, started by the controlling process; the workers
 of pytest-xdist inherit its address through the environment. Either way Django makes its own ``test_…`` database on it;
 ``DABAI_TEST_DB`` gives that another name, so that several people can use one server.
 """
