@@ -159,3 +159,10 @@ def write_private(path: Path, content: bytes) -> None:
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
     new.rename(path)
+
+
+def key_fits(certificate: Path, key: Path) -> bool:
+    """Whether this private key belongs to this certificate."""
+    private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    der, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return private.public_key().public_bytes(der, form) == read(certificate).public_key().public_bytes(der, form)

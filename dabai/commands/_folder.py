@@ -175,6 +175,11 @@ def is_served(folder: Path) -> bool:
         return False
 
 
+def state_file(folder: Path) -> Path:
+    """What the running `dabai serve` listens on, as JSON: pid, url, bind, port, tls."""
+    return folder / "serve.json"
+
+
 def heartbeat_file(folder: Path) -> Path:
     """Touched by the worker on every turn of its loop; its age is how long the worker has been silent."""
     return folder / "worker.heartbeat"

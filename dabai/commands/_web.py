@@ -42,7 +42,7 @@ def serve(args: argparse.Namespace) -> None:
         backlog=2048,
         http=HTTPModes.auto,
         websockets=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=STOP_SECONDS,

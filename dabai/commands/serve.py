@@ -23,7 +23,7 @@ import psycopg
 
 from dabai.commands import Trouble
 from dabai.commands._authority import Authority, host_names
-from dabai.commands._folder import data_folder, given_url, make_folders, only_one, secret_file, unprivileged
+from dabai.commands._folder import data_folder, given_url, make_folders, only_one, secret_file, state_file, unprivileged
 from dabai.commands._supervisor import Child, Supervisor, announce
 from dabai.commands.postgres import OLDEST, QUIET_ENVIRONMENT, Cluster, cluster_in
 
@@ -53,19 +53,21 @@ def run(args: argparse.Namespace) -> int:
     folder = data_folder()
     make_folders(folder, None if given_url() else unprivileged())
     certificate = tls_files(args, folder)
-    with only_one(folder), ready_file(args.ready_file) as write_ready:
+    with only_one(folder), ready_files([state_file(folder), args.ready_file]) as write_ready:
         check_port(args.bind, args.port)
         supervisor = Supervisor()
         with supervisor.hearing():
-            env = environment(args, folder, certificate) | {"DATABASE_URL": start_database(supervisor, folder)}
+            env = environment(args, folder, certificate) | start_database(supervisor, folder)
             migrate(supervisor, env, base_url(args, certificate))
             supervisor.add(worker(env))
             supervisor.add(web(args, env, certificate))
             if certificate and certificate[0].parent == folder / "tls" and args.trust_port:
                 supervisor.add(trust(args, env))
             wait_for_web(supervisor, args, certificate)
-            write_ready({"url": base_url(args, certificate), "pid": os.getpid()})
-            announce("serve.ready", url=base_url(args, certificate))
+            url = base_url(args, certificate)
+            tls = certificate is not None
+            write_ready({"pid": os.getpid(), "url": url, "bind": args.bind, "port": args.port, "tls": tls})
+            announce("serve.ready", url=url)
             supervisor.run(lambda: None)
     return 0
 
@@ -73,19 +75,19 @@ def run(args: argparse.Namespace) -> int:
 # ---- the database
 
 
-def start_database(supervisor: Supervisor, folder: Path) -> str:
-    """The address of a database that answers: the given one once it is reached, or ours, which is started."""
+def start_database(supervisor: Supervisor, folder: Path) -> dict[str, str]:
+    """The environment of a database that answers: the given one once it is reached, or ours, which is started."""
     if url := given_url():
         if not supervisor.wait_for(lambda: _answers(url), seconds=REACH_SECONDS):
             raise Trouble("database_unreachable")
         check_server(url)
-        return url
+        return {"DATABASE_URL": url}
     cluster = cluster_in(folder)
     cluster.prepare()
     supervisor.add(postgres(cluster))
     if not supervisor.wait_for(cluster.is_ready, seconds=RECOVERY_SECONDS):
         raise Trouble("postgres_failed", program="postgres", log=cluster.log)
-    return cluster.url
+    return {"DATABASE_URL": cluster.url, "DABAI_EMBEDDED": "1"}
 
 
 def postgres(cluster: Cluster) -> Child:
@@ -256,19 +258,22 @@ def wait_for_web(supervisor: Supervisor, args: argparse.Namespace, certificate: 
 
 
 @contextmanager
-def ready_file(path: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
-    """A function that writes the file at once and whole; it is gone when we are."""
+def ready_files(wanted: list[Path | None]) -> Iterator[Callable[[dict[str, object]], None]]:
+    """A function that writes the files, each at once and whole; they are gone when we are."""
+    paths = [path for path in wanted if path]
 
     def write(content: dict[str, object]) -> None:
-        if path:
+        for path in paths:
             new = path.with_name(path.name + ".new")
             new.write_text(json.dumps(content))
             new.rename(path)
 
-    if path:
-        path.unlink(missing_ok=True)
+    def remove() -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    remove()
     try:
         yield write
     finally:
-        if path:
-            path.unlink(missing_ok=True)
+        remove()
