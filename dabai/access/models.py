@@ -1,4 +1,4 @@
-"""Who may do what where: people who log in, their assignments, paired devices and their scope, keys, and the audit log."""
+"""Who may do what where: people who log in, their assignments, paired devices and their scope, keys, the audit log."""
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -13,7 +13,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person who logs in or signs on to a device. What they may do comes from assignments only; there is no superuser."""
+    """A person who logs in or signs on to a device. What they may do comes from assignments only: no superuser."""
 
     username = models.CharField(max_length=40, unique=True)
     display_name = models.CharField(max_length=60)
@@ -61,7 +61,7 @@ class OneTimeLink(models.Model):
 
 
 class Device(models.Model):
-    """A phone, a laboratory's computer or a reader that posts facts. A revoked device may still post, and nothing else."""
+    """A phone, a laboratory's computer or a reader that posts facts. A revoked one may still post, and nothing else."""
 
     id = models.UUIDField(primary_key=True)
     district = models.IntegerField()
@@ -84,7 +84,7 @@ class Device(models.Model):
 
 
 class DeviceScope(models.Model):
-    """Where a device may report: a site or an area prefix, for a time. Effective-dated, so that late facts are judged rightly."""
+    """Where a device may report: a site or an area prefix, for a time, so that late facts are judged rightly."""
 
     device = models.ForeignKey(Device, models.CASCADE, related_name="scopes")
     site = models.IntegerField(null=True)
@@ -116,6 +116,7 @@ class PairingCode(models.Model):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
     made_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    device = models.UUIDField(null=True, help_text="The device that it became.")
 
     class Meta:
         db_table = "access_pairing_code"
