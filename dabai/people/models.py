@@ -21,7 +21,9 @@ class Household(models.Model):
     building = models.CharField(max_length=30, blank=True)
     unit = models.CharField(max_length=20, blank=True)
     collective = models.BooleanField(default=False)
-    sealed = models.BooleanField(default=False, help_text="Sealed to the household: one household, one tube (一户一管).")
+    sealed = models.BooleanField(
+        default=False, help_text="Sealed to the household: one household, one tube (一户一管)."
+    )
     key = models.SmallIntegerField()
     address_enc = models.BinaryField(null=True)
     address_token = models.BinaryField(null=True)
@@ -42,7 +44,9 @@ class Person(models.Model):
     id = models.UUIDField()
     operation = models.IntegerField()
     household = models.UUIDField(null=True)
-    area = models.CharField(max_length=14, help_text="Grid or community of residence; place of registration if unknown.")
+    area = models.CharField(
+        max_length=14, help_text="Grid or community of residence; place of registration if unknown."
+    )
     building = models.CharField(max_length=30, blank=True)
     spot = models.BooleanField(default=False, help_text="Registered on the spot by a fact.")
     document_kind = models.CharField(max_length=4)
@@ -76,7 +80,7 @@ class Person(models.Model):
 
 
 class Correction(models.Model):
-    """The typed row of ``people.corrected``: what a desk found to be right. The newest one in force wins, field by field."""
+    """The typed row of ``people.corrected``: what a desk found to be right. The newest in force wins by field."""
 
     pk = CompositePrimaryKey("district", "id")
     district = models.IntegerField()
@@ -125,7 +129,7 @@ class Merge(models.Model):
 
 
 class Identity(models.Model):
-    """Derived: ids that are the same person, with the canonical one (the smallest of the group). Only groups of two or more."""
+    """Derived: ids that are the same person, with the canonical one (the smallest). Only groups of two or more."""
 
     pk = CompositePrimaryKey("district", "person")
     district = models.IntegerField()
@@ -176,7 +180,7 @@ class Import(models.Model):
 
 
 class StagedRow(models.Model):
-    """One row of a staged import: what would become of it and why. Personal columns are already encrypted for ``person``.
+    """One row of a staged import: what would become of it and why. Personal columns are encrypted for ``person``.
 
     ``person`` is the resident's own id where the row is about somebody known, else the id that it will get. The address
     belongs to the household, whose id follows from the address (``dabai.people.rows``), and is encrypted for that.
