@@ -1,0 +1,126 @@
+"""Readers of testing: rounds and their lives, what waits at the laboratory, and the two versions of a corrected result.
+
+What happened to one tube, one person or one box is told by ``dabai.testing.timelines``.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Sum
+
+from dabai.journal.reference import RoundReference
+from dabai.protocols.models import Profile
+from dabai.protocols.queries import tube_pattern
+from dabai.testing import rules
+from dabai.testing.models import Round, RoundEstimate, RoundSite, RoundStep
+
+# --- rounds ---------------------------------------------------------------------------------------------------
+
+
+def rounds_of(operation: int) -> list[Round]:
+    """The rounds of an operation, newest number first."""
+    return list(Round.objects.filter(operation=operation).order_by("-number"))
+
+
+def current_round(operation: int) -> Round | None:
+    """The round that a board shows first: the newest that was approved, else the newest draft."""
+    rounds = rounds_of(operation)
+    return next((one for one in rounds if one.state != rules.FIRST), rounds[0] if rounds else None)
+
+
+def steps_of(round_id: int) -> list[RoundStep]:
+    """Everything that was done with a round, in order."""
+    return list(RoundStep.objects.filter(round_id=round_id).order_by("at", "pk"))
+
+
+def stations_of(round_id: int) -> dict[int, int]:
+    """Points that serve a round, with their number of stations."""
+    return dict(RoundSite.objects.filter(round_id=round_id).order_by("site").values_list("site", "stations"))
+
+
+@dataclass(frozen=True, slots=True)
+class RoundWindow:
+    """A round as the door needs it: what it was at any moment (``state_at``), effective-dated."""
+
+    id: int
+    number: int
+    pool_size: int
+    profile: int
+    approved_at: datetime | None
+    closed_at: datetime | None
+    history: tuple[rules.Window, ...]
+
+    def state_at(self, moment: datetime) -> str:
+        """The state as of ``moment``."""
+        return rules.state_at(self.history, moment)
+
+
+def round_windows(operation: int) -> dict[int, RoundWindow]:
+    """Round id -> its life, for every round of an operation. Two statements."""
+    history: dict[int, list[rules.Window]] = defaultdict(list)
+    steps = RoundStep.objects.filter(round__operation=operation).order_by("at", "pk")
+    for round_id, at, state in steps.values_list("round_id", "at", "state"):
+        history[round_id].append(rules.Window(at, state))
+    return {
+        one.pk: RoundWindow(
+            id=one.pk,
+            number=one.number,
+            pool_size=one.pool_size,
+            profile=one.profile,
+            approved_at=one.approved_at,
+            closed_at=one.closed_at,
+            history=tuple(history[one.pk]),
+        )
+        for one in Round.objects.filter(operation=operation)
+    }
+
+
+def round_references(operation: int) -> dict[int, RoundReference]:
+    """Round id -> what intake judges a fact by. Two statements."""
+    rounds = list(Round.objects.filter(operation=operation))
+    patterns = {one.pk: tube_pattern(one.body) for one in Profile.objects.filter(pk__in={r.profile for r in rounds})}
+    return {one.pk: RoundReference(one.pk, one.approved_at, one.closed_at, patterns.get(one.profile)) for one in rounds}
+
+
+def nameless_communities(round_id: int) -> list[str]:
+    """Communities in a round's scope in which nobody is on the list of residents: they need a count. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT a.code FROM testing_round r
+               JOIN places_area a ON a.level = 'community' AND a.active
+                AND EXISTS (SELECT 1 FROM jsonb_array_elements_text(r.areas) s
+                            WHERE starts_with(a.code, s) OR starts_with(s, a.code))
+               WHERE r.id = %s AND NOT EXISTS (
+                   SELECT 1 FROM people_person p WHERE p.district = r.district AND p.operation = r.operation
+                    AND p.area LIKE a.code || '%%' AND NOT p.away AND NOT p.spot)
+               ORDER BY a.code""",
+            [round_id],
+        )
+        return [code for (code,) in cursor.fetchall()]
+
+
+def estimates_left(round_id: int) -> dict[str, int]:
+    """Area -> people still due without a name: the count given minus the names that came since. Two statements."""
+    counts = dict(RoundEstimate.objects.filter(round_id=round_id).values_list("area", "people"))
+    if not counts:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT e.area, (SELECT count(*) FROM testing_roster_entry t
+                               WHERE t.district = r.district AND t.round = r.id AND t.area LIKE e.area || '%%')
+                            + (SELECT count(DISTINCT c.person) FROM testing_roster_change c
+                               WHERE c.district = r.district AND c.round = r.id AND c.area LIKE e.area || '%%'
+                                AND c.kind = 1 AND NOT EXISTS (SELECT 1 FROM journal_withdrawal w
+                                                               WHERE w.district = c.district AND w.target = c.id))
+               FROM testing_round_estimate e JOIN testing_round r ON r.id = e.round_id WHERE r.id = %s""",
+            [round_id],
+        )
+        named = dict(cursor.fetchall())
+    return {area: rules.estimate_left(people, named[area]) for area, people in sorted(counts.items())}
+
+
+def estimated_people(round_id: int) -> int:
+    """The sum of the counts given for areas without names, as they were given."""
+    return RoundEstimate.objects.filter(round_id=round_id).aggregate(total=Sum("people"))["total"] or 0
