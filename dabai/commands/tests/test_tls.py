@@ -5,7 +5,7 @@ import ssl
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,11 +39,8 @@ def listening(authority: Authority) -> Iterator[int]:
                     plain, _ = server.accept()
                 except OSError:
                     return
-                with plain:
-                    try:
-                        context.wrap_socket(plain, server_side=True).sendall(b"hello")
-                    except OSError:
-                        continue
+                with plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as secure:
+                    secure.sendall(b"hello")
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -66,7 +63,7 @@ def test_every_name_passes_and_another_fails(authority: Authority) -> None:
     with listening(authority) as port:
         for host in HOSTS:
             assert greet(port, host, authority.ca) == b"hello"
-        with pytest.raises(ssl.SSLCertVerificationError, match="doesn't match|not valid for"):
+        with pytest.raises(ssl.SSLCertVerificationError, match="not valid for"):
             greet(port, "third.duji.example", authority.ca)
 
 
@@ -105,7 +102,7 @@ def test_what_phones_ask_of_a_certificate(authority: Authority) -> None:
 def test_a_chinese_name(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.create("杜集区", ["大白.example"])
-    assert host_names(authority.certificate) == ["xn--pss34d.example"]
+    assert host_names(authority.certificate) == ["xn--pssq69d.example"]
 
 
 def test_keys_are_closed_and_files_replaced_whole(authority: Authority) -> None:
