@@ -60,6 +60,20 @@ class OneTimeLink(models.Model):
         db_table = "access_one_time_link"
 
 
+class ApiToken(models.Model):
+    """A desk user's own scripts log in with it. Only its hash is kept; it can do what its user can, until it expires."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_tokens")
+    token_hash = models.BinaryField(unique=True)
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "access_api_token"
+        indexes = [models.Index(fields=["user"], name="api_token_user")]
+
+
 class Device(models.Model):
     """A phone, a laboratory's computer or a reader that posts facts. A revoked one may still post, and nothing else."""
 
