@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "dabai.protocols",
     "dabai.testing",
     "dabai.figures",
+    "dabai.api",
     "dabai.desk",
 ]
 MIDDLEWARE = [

@@ -1,5 +1,12 @@
 """Where requests go."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from dabai.api.app import api
+from dabai.api.facts import router as facts
+from dabai.api.health import router as health
+
+api.add_router("", health)
+api.add_router("", facts)
+
+urlpatterns: list[URLPattern | URLResolver] = [path("api/v1/", api.urls)]

@@ -1,0 +1,1 @@
+"""The HTTP interface: devices, facts, changes, and the desk's JSON."""

@@ -40,6 +40,13 @@ def now() -> datetime:
 
 
 @cache
+def noise() -> timedelta:
+    """Differences between two clocks below this are the network's delay, not a wrong clock. A fast clock widens it."""
+    drill = drill_clock()
+    return timedelta(seconds=max(30.0, 2.0 * drill[1] if drill else 0.0))
+
+
+@cache
 def zone() -> ZoneInfo:
     """The business zone, in which days are cut."""
     return ZoneInfo(settings.TIME_ZONE)

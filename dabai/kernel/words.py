@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dabai.kernel.refusal import Refusal
+
 FOLDER = Path(__file__).resolve().parent.parent / "words"
 LANGUAGES = ("zh", "en")
 
@@ -40,3 +42,15 @@ def say(key: str, lang: str = "zh", **params: Any) -> str:
     """The text of ``key`` in ``lang`` with ``{name}`` places filled; a missing key shows itself, so that it is seen."""
     text = catalogue(lang if lang in LANGUAGES else "zh").get(key, key)
     return text.format(**params) if params else text
+
+
+def say_refusal(refusal: Refusal, lang: str = "zh") -> str:
+    """The sentence of a refusal: ``people.number_check`` is ``people.refusal.number_check`` in the catalogue."""
+    domain, _, reason = refusal.code.partition(".")
+    return say(f"{domain}.refusal.{reason}", lang, **refusal.params)
+
+
+def language_of(request: Any) -> str:
+    """The reader's language: what they chose, else what their browser asks for first, else Chinese."""
+    chosen = request.COOKIES.get("lang") or request.headers.get("Accept-Language", "")
+    return "en" if chosen.lower().startswith("en") else "zh"

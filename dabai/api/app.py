@@ -1,0 +1,73 @@
+"""The HTTP interface ``/api/v1/``: what phones, laboratories and scripts use. Errors have one form in two languages."""
+
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from dabai.kernel.refusal import Refusal
+from dabai.kernel.words import language_of, say_refusal
+
+STATUS = {
+    "not_found": 404,
+    "not_allowed": 403,
+    "too_large": 413,
+    "too_many": 429,
+    "wrong_state": 409,
+    "token_unknown": 401,
+}
+
+api = NinjaAPI(title="Dabai", version="1.0.0", urls_namespace="api", docs_url=None, openapi_url="/openapi.json")
+
+
+def answer(request: HttpRequest, refusal: Refusal, status: int) -> HttpResponse:
+    """The one form of an error: stable code, field, values, and a sentence in the reader's language."""
+    body = {**refusal.as_dict(), "message": say_refusal(refusal, language_of(request))}
+    return api.create_response(request, body, status=status)
+
+
+@api.exception_handler(Refusal)
+def on_refusal(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """A refusal is a client's error; which one, the last words of its code say."""
+    reason = refusal.code.rpartition(".")[2]
+    status = next((code for words, code in STATUS.items() if reason.endswith(words)), 422)
+    return answer(request, refusal, status)
+
+
+@api.exception_handler(ValidationError)
+def on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """A request of the wrong form: the first field that is wrong, never its value."""
+    path = [str(part) for part in error.errors[0].get("loc", ())] if error.errors else []
+    return answer(request, Refusal("api.request_invalid", ".".join(path[1:]) or None), 422)
+
+
+@api.exception_handler(AuthenticationError)
+def on_unknown(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
+    """Nobody we know."""
+    return answer(request, Refusal("api.token_unknown"), 401)
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """What the framework itself turns away (a body that is not JSON)."""
+    return answer(request, Refusal("api.request_invalid"), error.status_code)
+
+
+@api.exception_handler(RequestDataTooBig)
+def on_too_big(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
+    """More than a request may carry."""
+    return answer(request, Refusal("api.request_too_large"), 413)
+
+
+def on_database_gone(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
+    """The database is away: nothing was stored, so try again."""
+    response = answer(request, Refusal("api.try_again"), 503)
+    response["Retry-After"] = "2"
+    return response
+
+
+for _error in (OperationalError, InterfaceError, TimeoutError):
+    api.exception_handler(_error)(on_database_gone)

@@ -1,0 +1,85 @@
+"""``dabai worker``: turns marks into derived rows and figures, for ever. ``dabai serve`` starts it; one is enough.
+
+Two of them do no harm: a lock in the database lets one work at a time.
+"""
+
+import argparse
+import logging
+import signal
+import threading
+import time
+from pathlib import Path
+
+HELP = "Recompute derived state and figures as facts come in (started by dabai serve)."
+IDLE = 0.1
+BUSY_CELLS = 1.0
+HEARTBEAT = 5.0
+
+log = logging.getLogger("dabai.worker")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--once", action="store_true", help="work off what is there, then stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work until told to stop."""
+    import django
+
+    django.setup()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if args.once:
+        from dabai.registry import settle_down
+
+        settle_down()
+        return 0
+    work(stop)
+    return 0
+
+
+def work(stop: threading.Event) -> None:
+    """Both stages in turn. While marks keep coming, figures are still brought up to date every second."""
+    from django.db import Error, connection
+
+    figures_at = beat_at = 0.0
+    while not stop.is_set():
+        try:
+            if time.monotonic() - beat_at > HEARTBEAT:
+                beat_at = beat()
+            idle = not step_derive()
+            if idle or time.monotonic() - figures_at > BUSY_CELLS:
+                idle = not step_figures() and idle
+                figures_at = time.monotonic()
+            if idle:
+                stop.wait(IDLE)
+        except Error:
+            log.exception("the database did not do what was asked; trying again")
+            connection.close()
+            stop.wait(1.0)
+
+
+def step_derive() -> int:
+    """One turn of the first stage."""
+    from dabai.registry import derive_once
+
+    return derive_once()
+
+
+def step_figures() -> int:
+    """One turn of the second stage."""
+    from dabai.registry import figures_once
+
+    return figures_once()
+
+
+def beat() -> float:
+    """Touch the heartbeat file that ``dabai doctor`` reads."""
+    from django.conf import settings
+
+    path = Path(settings.DATA_FOLDER) / "run" / "worker.beat"
+    if path.parent.is_dir():
+        path.touch()
+    return time.monotonic()

@@ -1,0 +1,144 @@
+"""From the bytes of a request to facts: the envelope, the body of each kind, its digest, and the corrected time.
+
+Nothing here looks at the database's facts. A fact whose envelope or body is wrong becomes a refused fact; its
+neighbours are not touched. The words of pydantic never reach a receipt: only the path of the field does.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from dabai.journal.kinds import Fact, Kinds, Reporter
+from dabai.journal.models import EntryFlag
+from dabai.journal.reference import reference
+from dabai.kernel import clock
+from dabai.kernel.ids import natural_id
+from dabai.kernel.refusal import Refusal
+
+MAX_FACTS = 500
+MAX_SKEW = timedelta(days=400)
+FUTURE = timedelta(minutes=10)
+LONG_AGO = timedelta(days=60)
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[57][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+KIND = re.compile(r"[a-z_.]{1,60}")
+
+
+class Envelope(BaseModel):
+    """What every fact carries, whatever its kind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID = Field(description="UUIDv7 made where the fact was reported, or the uuid5 of a natural thing.")
+    kind: str = Field(max_length=60, pattern=r"^[a-z_.]+$", examples=["testing.sample_taken"])
+    level: int = Field(default=1, ge=1, le=10_000, description="Version of the body's form.")
+    happened_at: AwareDatetime = Field(description="When it happened, by the device's clock.")
+    device_seq: int | None = Field(default=None, ge=0, lt=2**62, description="Running number of the device's facts.")
+    by: str | None = Field(default=None, max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$", description="Log-in name of the worker signed on to the device.")
+    body: dict[str, Any]
+
+
+ENVELOPE = TypeAdapter(Envelope)
+
+
+def digest_of(raw: dict[str, Any]) -> bytes:
+    """16 bytes that two copies of the same fact share, whatever the order of their keys."""
+    return hashlib.sha256(orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)).digest()[:16]
+
+
+def first_field(error: ValidationError, prefix: str = "") -> str:
+    """The path of the first field that is wrong, e.g. ``body.document.number``; never its value."""
+    path = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
+    return f"{prefix}{path}"[:80]
+
+
+def measured_skew(sent_at: datetime | None, received_at: datetime) -> timedelta:
+    """How far the device's clock is behind the server's; small differences are the network, absurd ones are ignored."""
+    if sent_at is None:
+        return timedelta(0)
+    skew = received_at - sent_at
+    return skew if clock.noise() < abs(skew) < MAX_SKEW else timedelta(0)
+
+
+def read_facts(
+    raws: Sequence[Any], *, kinds: Kinds, reporter: Reporter, received_at: datetime, skew: timedelta
+) -> list[Fact]:
+    """One ``Fact`` for each item, in order; those that can't be read carry their refusal."""
+    actors = reference(reporter.operation).actors
+    return [
+        read_fact(raw, kinds=kinds, reporter=reporter, received_at=received_at, skew=skew, actors=actors)
+        for raw in raws
+    ]
+
+
+def read_fact(
+    raw: Any, *, kinds: Kinds, reporter: Reporter, received_at: datetime, skew: timedelta, actors: dict[str, int]
+) -> Fact:
+    """Read one fact. Refusals: ``journal.envelope_invalid``, ``kind_unknown``, ``level_unknown``, ``body_invalid``,
+    ``role_missing``."""
+    try:
+        envelope = Envelope.model_validate(raw)
+        digest = digest_of(raw)
+    except ValidationError as error:
+        return unreadable(raw, Refusal("journal.envelope_invalid", first_field(error)), reporter, received_at)
+    except (TypeError, orjson.JSONEncodeError):
+        return unreadable(raw, Refusal("journal.envelope_invalid"), reporter, received_at)
+    happened_at = (envelope.happened_at + skew).astimezone(UTC)
+    fact = Fact(envelope.id, kinds.get(envelope.kind), envelope.kind, happened_at, received_at, reporter, digest, raw)
+    fact.device_seq = envelope.device_seq
+    fact.flags = reporter.flags | clock_flag(happened_at, received_at)
+    fact.actor = reporter.user
+    if envelope.by is not None and reporter.device is not None:
+        fact.actor = actors.get(envelope.by)
+        fact.flags |= 0 if fact.actor else EntryFlag.ACTOR_UNKNOWN
+    fact.refusal = read_body(fact, envelope)
+    return fact
+
+
+def clock_flag(happened_at: datetime, received_at: datetime) -> int:
+    """Flag what can't be the time of a fact; it is accepted all the same."""
+    plausible = received_at - LONG_AGO < happened_at < received_at + FUTURE
+    return 0 if plausible else EntryFlag.IMPLAUSIBLE_CLOCK
+
+
+def read_body(fact: Fact, envelope: Envelope) -> Refusal | None:
+    """Validate the body by its kind; older levels are converted first."""
+    kind = fact.kind
+    if not ID.fullmatch(str(envelope.id)):
+        return Refusal("journal.envelope_invalid", "id")
+    if kind is None:
+        return Refusal("journal.kind_unknown", "kind")
+    if envelope.level > kind.level:
+        return Refusal("journal.level_unknown", "level")
+    if not fact.reporter.may_report(kind):
+        return Refusal("journal.role_missing", "kind")
+    body = envelope.body
+    try:
+        for level in range(envelope.level, kind.level):
+            body = kind.convert[level](body)
+        fact.body = kind.body.model_validate(body)
+    except ValidationError as error:
+        return Refusal("journal.body_invalid", first_field(error, "body."))
+    return None
+
+
+def unreadable(raw: Any, refusal: Refusal, reporter: Reporter, received_at: datetime) -> Fact:
+    """A fact whose envelope is wrong still gets a receipt and is kept, under its own id if it has one."""
+    text = str(raw.get("id", "")) if isinstance(raw, dict) else ""
+    try:
+        kept = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, orjson.JSONEncodeError):
+        kept = repr(type(raw)).encode()
+    digest = hashlib.sha256(kept).digest()[:16]
+    id_ = UUID(text) if ID.fullmatch(text) else natural_id("unreadable", reporter.device, reporter.user, digest.hex())
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    name = kind if isinstance(kind, str) and KIND.fullmatch(kind) else ""
+    body = raw if isinstance(raw, dict) else {"unreadable": raw}
+    return Fact(id_, None, name, received_at, received_at, reporter, digest, body, refusal=refusal)

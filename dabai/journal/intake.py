@@ -1,0 +1,303 @@
+"""The door: facts in, receipts out, each fact once for ever.
+
+A batch becomes one transaction: ids seen before get their old receipt before any rule runs; the rest go to the handlers
+of their kinds; then the journal rows are written as the last statement before COMMIT under one transaction-level
+advisory lock per district, so that ``seq`` follows commit order and a reader never skips. Small requests that arrive
+together are committed together by one writer thread per process (group commit); a failure reruns each request alone.
+"""
+
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
+
+from dabai.access.keys import ring
+from dabai.journal.kinds import Fact, Kinds
+from dabai.journal.models import Verdict
+from dabai.kernel.ids import natural_id
+from dabai.kernel.refusal import Refusal
+
+SEQ_LOCK = 7_341
+GROUP_FACTS = 2_000
+GROUP_WAIT = 0.002
+COMMIT_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was stored for a fact. ``refused`` comes with a stable code and, where known, the field. It never changes."""
+
+    id: Any
+    verdict: str
+    code: str | None = None
+    field: str | None = None
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON, without empty parts."""
+        answer = {"id": str(self.id), "verdict": self.verdict}
+        if self.code:
+            answer["code"] = self.code
+        if self.field:
+            answer["field"] = self.field
+        return answer
+
+
+def refused(fact_id: Any, refusal: Refusal) -> Receipt:
+    """The receipt of a refusal."""
+    return Receipt(fact_id, "refused", refusal.code, refusal.field)
+
+
+def store(facts: Sequence[Fact]) -> list[Receipt]:
+    """Store one batch of one district in the current transaction and answer in its order.
+
+    The number of SQL statements depends on the kinds in the batch, never on its size. Raises database errors; the
+    caller retries. Commit at once afterwards: the district's ``seq`` lock is held.
+    """
+    with connection.cursor() as cursor:
+        receipts = old_receipts(cursor, facts)
+        fresh: dict[Any, Fact] = {}
+        for fact in facts:
+            if fact.id not in receipts:
+                fresh.setdefault(fact.id, fact)
+        handle(cursor, list(fresh.values()))
+        reused = [fact for fact in facts if is_reuse(fact, fresh, receipts)]
+        keep(cursor, [fact for fact in fresh.values() if fact.refusal], reused)
+        mark(cursor, fresh.values())
+        enter(cursor, list(fresh.values()))
+    return [receipt_of(fact, fresh, receipts) for fact in facts]
+
+
+def old_receipts(cursor: Any, facts: Sequence[Fact]) -> dict[Any, tuple[bytes, Receipt]]:
+    """Digest and receipt of the ids seen before."""
+    cursor.execute(
+        """SELECT e.id, e.digest, e.verdict, k.code, k.field
+           FROM journal_entry e LEFT JOIN journal_kept k ON k.district = e.district AND k.id = e.id
+           WHERE e.district = %s AND e.id = ANY(%s)""",
+        [facts[0].district, [fact.id for fact in facts]],
+    )
+    return {
+        row[0]: (bytes(row[1]), Receipt(row[0], Verdict(row[2]).name.lower(), row[3], row[4] or None))
+        for row in cursor.fetchall()
+    }
+
+
+def is_reuse(fact: Fact, fresh: dict[Any, Fact], receipts: dict[Any, tuple[bytes, Receipt]]) -> bool:
+    """Whether a fact comes under an id that another fact already has."""
+    if fact.id in receipts:
+        return receipts[fact.id][0] != fact.digest
+    return fresh[fact.id].digest != fact.digest
+
+
+def receipt_of(fact: Fact, fresh: dict[Any, Fact], receipts: dict[Any, tuple[bytes, Receipt]]) -> Receipt:
+    """Same id and digest: the same receipt; another digest: refused, and the first one stands."""
+    if is_reuse(fact, fresh, receipts):
+        return Receipt(fact.id, "refused", "journal.id_reused", "id")
+    if fact.id in receipts:
+        return receipts[fact.id][1]
+    first = fresh[fact.id]
+    return refused(fact.id, first.refusal) if first.refusal else Receipt(fact.id, "accepted")
+
+
+def handle(cursor: Any, facts: Sequence[Fact]) -> None:
+    """Hand the readable facts to their kinds' handlers, one call for each kind."""
+    by_kind: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        if fact.refusal is None:
+            by_kind[fact.kind_name].append(fact)
+    for name in sorted(by_kind):
+        batch = by_kind[name]
+        kind = batch[0].kind
+        assert kind is not None
+        for fact, refusal in zip(batch, kind.handle(cursor, batch), strict=True):
+            fact.refusal = refusal
+
+
+def keep(cursor: Any, facts: Sequence[Fact], reused: Sequence[Fact]) -> None:
+    """Keep the bodies of refused facts, encrypted, for the inbox. Nothing that was sent is lost."""
+    rows = [kept_row(fact.id, fact, fact.refusal) for fact in facts if fact.refusal]
+    again = Refusal("journal.id_reused", "id")
+    rows += [kept_row(natural_id(fact.id, fact.digest.hex()), fact, again) for fact in reused]
+    if not rows:
+        return
+    cursor.execute(
+        """INSERT INTO journal_kept (district, id, operation, kind, code, field, area, key, body_enc, received_at, state,
+                                     settled_reason)
+           SELECT *, 'open', '' FROM unnest(%s::int[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[],
+                                            %s::text[], %s::smallint[], %s::bytea[], %s::timestamptz[])
+           ON CONFLICT DO NOTHING""",
+        [list(column) for column in zip(*rows, strict=True)],
+    )
+
+
+def kept_row(row_id: Any, fact: Fact, refusal: Refusal | None) -> tuple[Any, ...]:
+    """One row of ``journal_kept``."""
+    assert refusal is not None
+    keys = ring(fact.operation)
+    body = orjson.dumps(fact.raw).decode()
+    sealed = keys.seal("journal_kept", "body", row_id, body)
+    head = (fact.district, row_id, fact.operation, fact.kind_name[:60], refusal.code, refusal.field or "")
+    return (*head, fact.area, keys.current, sealed, fact.received_at)
+
+
+def mark(cursor: Any, facts: Any) -> None:
+    """Leave the marks of accepted facts, each once."""
+    rows = {(f.district, f.operation, *one) for f in facts if f.refusal is None for one in f.marks}
+    if rows:
+        cursor.execute(
+            "INSERT INTO journal_mark (district, operation, kind, key)"
+            " SELECT * FROM unnest(%s::int[], %s::int[], %s::smallint[], %s::text[])",
+            [list(column) for column in zip(*sorted(rows), strict=True)],
+        )
+
+
+ENTER = """
+WITH numbered AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s, %s))
+INSERT INTO journal_entry (district, id, seq, operation, kind, verdict, flags, digest, device, device_seq, actor, site,
+                           area, happened_at, received_at)
+SELECT f.district, f.id, nextval('journal_seq'), f.operation, f.kind, f.verdict, f.flags, f.digest, f.device,
+       f.device_seq, f.actor, f.site, f.area, f.happened_at, f.received_at
+FROM numbered, unnest(%s::int[], %s::uuid[], %s::int[], %s::smallint[], %s::smallint[], %s::smallint[], %s::bytea[],
+     %s::uuid[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+     AS f(district, id, operation, kind, verdict, flags, digest, device, device_seq, actor, site, area, happened_at,
+          received_at)
+"""
+
+
+def enter(cursor: Any, facts: Sequence[Fact]) -> None:
+    """Write the journal rows: the last statement before COMMIT, under the district's lock."""
+    if facts:
+        columns = [list(column) for column in zip(*map(entry_row, facts), strict=True)]
+        cursor.execute(ENTER, [SEQ_LOCK, facts[0].district, *columns])
+
+
+def entry_row(fact: Fact) -> tuple[Any, ...]:
+    """One row of the journal, without its ``seq``."""
+    verdict = Verdict.REFUSED if fact.refusal else Verdict.ACCEPTED
+    number = fact.kind.number if fact.kind else 0
+    head = (fact.district, fact.id, fact.operation, number, verdict.value, fact.flags, fact.digest)
+    return (
+        *head,
+        fact.device,
+        fact.device_seq,
+        fact.actor,
+        fact.site,
+        fact.area,
+        fact.happened_at,
+        fact.received_at,
+    )
+
+
+def commit(facts: Sequence[Fact]) -> list[Receipt]:
+    """Store a batch in a transaction of its own; receipts leave only after COMMIT."""
+    if not facts:
+        return []
+    with transaction.atomic():
+        return store(facts)
+
+
+def commit_retrying(facts: Sequence[Fact], tries: int = 3) -> list[Receipt]:
+    """``commit``, tried again when the connection was lost or another transaction had the same ids at the same moment."""
+    for attempt in range(1, tries + 1):
+        for fact in facts:
+            fact.marks.clear()
+            fact.refusal = fact.refusal if fact.body is None else None
+        try:
+            return commit(facts)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            if attempt == tries:
+                raise
+            time.sleep(0.2 * attempt)
+        except Error:
+            if attempt == tries:
+                raise
+    raise AssertionError("unreachable")
+
+
+@dataclass(slots=True)
+class Submission:
+    """One request's facts on their way to the writer."""
+
+    facts: list[Fact]
+    done: "Future[list[Receipt]]"
+
+
+class GroupWriter(threading.Thread):
+    """The writer thread of a process: commits what arrives together in one transaction with its own connection."""
+
+    def __init__(self) -> None:
+        super().__init__(name="dabai-intake", daemon=True)
+        self.waiting: queue.SimpleQueue[Submission] = queue.SimpleQueue()
+
+    def submit(self, facts: list[Fact]) -> list[Receipt]:
+        """Hand in a request's facts and wait for their receipts (after COMMIT)."""
+        submission = Submission(facts, Future())
+        self.waiting.put(submission)
+        return submission.done.result(COMMIT_TIMEOUT)
+
+    def run(self) -> None:
+        """Commit group after group, for ever."""
+        while True:
+            self.commit_group(self.gather())
+
+    def gather(self) -> list[Submission]:
+        """Wait for a request, then take what else arrives within a moment, up to a number of facts."""
+        group = [self.waiting.get()]
+        count = len(group[0].facts)
+        deadline = time.monotonic() + GROUP_WAIT
+        while count < GROUP_FACTS:
+            try:
+                group.append(self.waiting.get(timeout=max(0.0, deadline - time.monotonic())))
+            except queue.Empty:
+                break
+            count += len(group[-1].facts)
+        return group
+
+    def commit_group(self, group: list[Submission]) -> None:
+        """One transaction for each district of the group; whatever fails is rerun request by request."""
+        districts: dict[int, list[Submission]] = defaultdict(list)
+        for submission in group:
+            districts[submission.facts[0].district].append(submission)
+        for submissions in districts.values():
+            try:
+                receipts = iter(commit([fact for one in submissions for fact in one.facts]))
+                for one in submissions:
+                    one.done.set_result([next(receipts) for _ in one.facts])
+            except Exception:  # noqa: BLE001 - whatever it was, each request is answered for itself
+                self.commit_each(submissions)
+
+    def commit_each(self, submissions: list[Submission]) -> None:
+        """Rerun each request alone, so that one that fails takes no neighbour with it."""
+        for one in submissions:
+            try:
+                one.done.set_result(commit_retrying(one.facts))
+            except Exception as error:  # noqa: BLE001 - handed to the waiting request
+                one.done.set_exception(error)
+
+
+_writer: list[GroupWriter] = []
+_writer_lock = threading.Lock()
+
+
+def writer() -> GroupWriter:
+    """The process's writer, started at first use (after any fork)."""
+    with _writer_lock:
+        if not _writer or not _writer[0].is_alive():
+            _writer[:] = [GroupWriter()]
+            _writer[0].start()
+    return _writer[0]
+
+
+def submit(facts: list[Fact]) -> list[Receipt]:
+    """Store a request's facts through the group writer; receipts in the order sent."""
+    return writer().submit(facts) if facts else []
+
+
+__all__ = ["Kinds", "Receipt", "commit", "commit_retrying", "store", "submit"]

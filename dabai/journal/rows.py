@@ -1,0 +1,73 @@
+"""How handlers write: one ``INSERT … SELECT unnest`` for all rows of a batch, and one way to judge where a fact belongs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dabai.journal.kinds import Fact
+from dabai.journal.reference import SiteReference, round_of, site_of
+from dabai.kernel.refusal import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """An insert into ``table`` of rows as tuples in the order of ``columns`` (name to PostgreSQL type)."""
+
+    table: str
+    columns: dict[str, str]
+
+    def __call__(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write the rows; nothing for none. One statement whatever their number."""
+        if rows:
+            cursor.execute(self.statement(), [list(column) for column in zip(*rows, strict=True)])
+
+    def statement(self) -> str:
+        """The SQL with one array parameter a column."""
+        names = ", ".join(f'"{name}"' for name in self.columns)
+        arrays = ", ".join(f"%s::{kind}[]" for kind in self.columns.values())
+        return f"INSERT INTO {self.table} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - constants only
+
+
+def place(fact: Fact, site_id: int, *, kind: str | None = None, field: str = "body.site") -> Refusal | None:
+    """Set the fact's site and area, or say why not: the site is unknown, of another kind, or out of the reporter's scope."""
+    site = site_of(fact.operation, site_id)
+    if site is None or (kind is not None and site.kind != kind):
+        return Refusal("journal.site_unknown", field)
+    return settle_place(fact, site)
+
+
+def settle_place(fact: Fact, site: SiteReference) -> Refusal | None:
+    """Set site and area; ``journal.out_of_scope`` when the reporter may not report there (as of when it happened)."""
+    fact.site, fact.area = site.id, site.area
+    if not fact.covers(site.id, site.area):
+        return Refusal("journal.out_of_scope", "body.site")
+    return None
+
+
+def place_in_area(fact: Fact, area: str, field: str = "body.area") -> Refusal | None:
+    """Set the fact's area where there is no site."""
+    fact.area = area
+    if not fact.covers(None, area):
+        return Refusal("journal.out_of_scope", field)
+    return None
+
+
+def place_at_reporter(fact: Fact) -> Refusal | None:
+    """For facts that name another fact and no place: they belong to the district as a whole."""
+    fact.area = str(fact.district)
+    return None
+
+
+def in_round(fact: Fact, number: int) -> Refusal | None:
+    """Refuse a round that does not exist or was never approved; flag a fact that arrives after the round was closed."""
+    found = round_of(fact.operation, number)
+    if found is None or found.approved_at is None:
+        return Refusal("journal.round_unknown", "body.round")
+    if found.closed_at is not None and fact.received_at >= found.closed_at:
+        fact.flags |= 4
+    return None
+
+
+def accepted(facts: Iterable[Fact], refusals: Sequence[Refusal | None]) -> list[Fact]:
+    """The facts that were not refused."""
+    return [fact for fact, refusal in zip(facts, refusals, strict=True) if refusal is None]
