@@ -5,24 +5,18 @@ which only the digest is kept; it lives a working day, and dies with its account
 is counted by the machine's clock, like a session's: a drill's clock may run a thousand times as fast.
 """
 
-import threading
-import time
-from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.hashers import check_password, make_password
 
 from dabai.access import codes
 from dabai.access.actions import record
+from dabai.access.limits import Failures
 from dabai.access.models import ApiToken, User
 from dabai.kernel.refusal import Refusal
 
 TOKEN_HOURS = 12
-FREE_TRIES = 5
-LOCK_SECONDS = 60.0
-REMEMBERED = 10_000
-_failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-_lock = threading.Lock()
+failures = Failures(limit=6, seconds=60)
 
 
 def log_in(*, username: str, password: str) -> User:
@@ -30,42 +24,19 @@ def log_in(*, username: str, password: str) -> User:
     name = username.strip().lower()[:40]
     if "\0" in name or "\0" in password:
         raise Refusal("access.login_wrong", "username")
-    require_patience(name)
+    if failures.wait(name):
+        raise Refusal("access.login_too_many", "username")
     user = User.objects.filter(username=name, is_active=True).first()
     # A name that does not exist costs as much time as a wrong password, so that names can't be found by a clock.
     stored = user.password if user and user.has_usable_password() else make_password("-")
     if not check_password(password, stored) or user is None:
-        note_failure(name)
+        failures.add(name)
         if user is not None:
             record(by=None, action="login.failed", subject=f"user/{user.pk}")
         raise Refusal("access.login_wrong", "password")
-    with _lock:
-        _failures.pop(name, None)
+    failures.clear(name)
     record(by=user, action="login.done", subject=f"user/{user.pk}")
     return user
-
-
-def require_patience(name: str) -> None:
-    """Refuse a name that has just failed too often. Refusal ``access.login_too_many``."""
-    tries, at = _failures.get(name, (0, 0.0))
-    if tries >= FREE_TRIES and time.monotonic() - at < LOCK_SECONDS:
-        raise Refusal("access.login_too_many", "username")
-
-
-def note_failure(name: str) -> None:
-    """Count a wrong password; an old count starts again."""
-    with _lock:
-        tries, at = _failures.get(name, (0, 0.0))
-        fresh = time.monotonic() - at < LOCK_SECONDS
-        _failures[name] = (tries + 1 if fresh else 1, time.monotonic())
-        _failures.move_to_end(name)
-        while len(_failures) > REMEMBERED:
-            _failures.popitem(last=False)
-
-
-def forget_failures() -> None:
-    """Start counting anew (between tests)."""
-    _failures.clear()
 
 
 def new_api_token(*, user: User) -> str:
