@@ -200,7 +200,7 @@ def outcome_of_person(tubes: Sequence[TubeOfPerson], *, name_conflict: bool = Fa
     says negative or positive. Only a single tube makes anybody positive. A disputed name or tube withholds the result.
     """
     if not tubes:
-        return "not_sampled"
+        return "none"
     if name_conflict or any(tube.contested for tube in tubes):
         return "withheld"
     released = [tube for tube in tubes if tube.outcome is not None]
