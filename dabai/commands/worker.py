@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+from dabai.commands._folder import heartbeat_file
+
 HELP = "Recompute derived state and figures as facts come in (started by dabai serve)."
 IDLE = 0.1
 BUSY_CELLS = 1.0
@@ -79,7 +81,7 @@ def beat() -> float:
     """Touch the heartbeat file that ``dabai doctor`` reads."""
     from django.conf import settings
 
-    path = Path(settings.DATA_FOLDER) / "run" / "worker.beat"
-    if path.parent.is_dir():
-        path.touch()
+    folder = Path(settings.DATA_FOLDER)
+    if folder.is_dir():
+        heartbeat_file(folder).touch()
     return time.monotonic()

@@ -1,8 +1,8 @@
 """What is installed comes from wherever this machine's package clients are set to look: no file of ours says where.
 
-Lock, requirements and npm files, comments included, name packages, versions and hashes, but no address to fetch them from;
-documents name a package without linking its page in a registry. Hosts are known here by their digest, so that this file
-names none either.
+Lock, requirements and npm files, comments included, name packages, versions and hashes, but no address to fetch them
+from; documents name a package without linking its page in a registry. Hosts are known here by their digest, so that this
+file names none either.
 """
 
 import hashlib
@@ -47,14 +47,13 @@ ADDRESS = re.compile(
     | (^|\s)-[if]\s
     | \b(index-url|extra-index-url|find-links|registry)\s*[=:]
     | "resolved"
-    | ^resolved\s
+    | ^\s*resolved\s
     | (^|["'\s=@])//[\w-]+\.[\w.-]+/  # no scheme, but a host
-    | ^\s*@\s*\w+\.
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 LINK = re.compile(r"https?://[^\s)>\]\"'`]+", re.IGNORECASE)
-# SHA-256, first 16 digits, of hosts whose pages are a registry's: Python, npm, Debian, Rust, containers and their mirrors.
+# SHA-256, first 16 digits, of hosts that are a registry of packages or a mirror of one.
 REGISTRIES = {
     "09ba7b3eafcd41c4",
     "0fd460f0568e29c1",
