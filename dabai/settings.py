@@ -95,6 +95,10 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS: list[str] = []
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
+AUTHENTICATION_BACKENDS = ["dabai.access.login.Backend"]
+# Roles that must show a second factor (six digits of an authenticator app): "administrator,commander".
+SECOND_FACTOR_ROLES = [role for role in os.environ.get("DABAI_SECOND_FACTOR", "").split(",") if role]
+SECOND_FACTOR_URL = "/second-factor/"
 
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.ScryptPasswordHasher",

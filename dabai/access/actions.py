@@ -5,9 +5,9 @@ the same transaction. Nothing is deleted: assignments and scopes end, a device i
 """
 
 import re
-import time
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from dabai.access import codes, queries, rules
-from dabai.access.models import Assignment, AuditEntry, Device, DeviceScope, OneTimeLink, PairingCode, User
+from dabai.access.models import ApiToken, Assignment, AuditEntry, Device, DeviceScope, OneTimeLink, PairingCode, User
 from dabai.access.rules import Permission, Role
 from dabai.kernel import areas, clock
 from dabai.kernel.ids import uuid7
@@ -35,7 +35,6 @@ FIRST_ADMIN_LOCK = 7_342
 KINDS_OF_DEVICE = ("phone", "lab", "reader")
 # A device's first scope has no beginning: what was written on paper before it came is typed into it afterwards.
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
-CHECK_IN_SECONDS = 2.0
 
 
 # ---- audit
@@ -306,13 +305,14 @@ def use_link(*, token: str, password: str, username: str = "", display_name: str
 
 
 def set_password(*, user: User, password: str) -> None:
-    """Set a password that Django's validators accept. Every session of the user ends. ``access.password_weak``."""
+    """Set a password that Django accepts. Sessions and tokens of the user end. Refusal ``access.password_weak``."""
     try:
         validate_password(password, user)
     except ValidationError:
         raise Refusal("access.password_weak", "password") from None
     user.password = make_password(password)
     User.objects.filter(pk=user.pk).update(password=user.password)
+    ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=datetime.now(UTC))
 
 
 # ---- pairing and devices
@@ -489,47 +489,40 @@ def revoke_device(*, device: Device, by: User | None, reason: str, lost: bool = 
     queries.forget_devices()
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What a device said of itself when it was last heard: None where it did not say."""
+
+    device: UUID
+    highest_seq: int | None
+    unsent: int | None
+    skew_ms: int
+    app: str
+    at: datetime
+
+
 CHECK_IN = """
-WITH quick AS (SELECT set_config('synchronous_commit', 'off', true))
+WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
+locked AS (SELECT id FROM access_device WHERE id = ANY(%s) ORDER BY id FOR UPDATE)
 UPDATE access_device d
-SET last_contact = %s, highest_seq = greatest(d.highest_seq, %s), unsent = %s, skew_ms = %s,
-    app_version = coalesce(nullif(%s, ''), d.app_version)
-FROM quick WHERE d.id = %s
+SET last_contact = greatest(d.last_contact, c.at), highest_seq = greatest(d.highest_seq, c.highest_seq),
+    unsent = coalesce(c.unsent, d.unsent), skew_ms = c.skew_ms,
+    app_version = coalesce(nullif(c.app, ''), d.app_version)
+FROM quick, locked, unnest(%s::uuid[], %s::bigint[], %s::int[], %s::bigint[], %s::text[], %s::timestamptz[])
+     AS c(device, highest_seq, unsent, skew_ms, app, at)
+WHERE d.id = locked.id AND c.device = locked.id
 """
 
 
-def check_in(
-    *, device: UUID, highest_seq: int, unsent: int, skew: timedelta = timedelta(0), app: str = "", always: bool = False
-) -> bool:
-    """Note what a device says of itself on its way: one UPDATE, not waited for on disk; True when it was written.
+def check_in(contacts: Sequence[Contact]) -> None:
+    """Note what devices said of themselves, each device once: one UPDATE, whose commit does not wait for the disk.
 
-    At most one write every two seconds for a device that says nothing new about what it still holds, so that a phone
-    that posts tube after tube does not cost two commits each. Call it outside the facts' transaction.
+    Call it outside the facts' transaction, from one thread of a process. What is lost in a crash comes again with the
+    device's next contact. Rows are locked in the order of their ids, so that two processes never wait in a circle.
     """
-    if not (always or _check_ins.is_due(device, unsent)):
-        return False
-    milliseconds = int(skew / timedelta(milliseconds=1))
+    if not contacts:
+        return
+    rows = [(c.device, c.highest_seq, c.unsent, c.skew_ms, c.app[:40], c.at) for c in contacts]
+    columns = [list(column) for column in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(CHECK_IN, [clock.now(), highest_seq, unsent, milliseconds, app[:40], device])
-    return True
-
-
-class CheckIns:
-    """When each device was last written by this process, and what it held then."""
-
-    def __init__(self) -> None:
-        self._last: dict[UUID, tuple[float, bool]] = {}
-
-    def is_due(self, device: UUID, unsent: int) -> bool:
-        """Whether to write now; remembers that it was."""
-        now = time.monotonic()
-        at, holds = self._last.get(device, (0.0, unsent == 0))
-        if holds == (unsent > 0) and now - at < CHECK_IN_SECONDS:
-            return False
-        if len(self._last) > 20_000:
-            self._last.clear()
-        self._last[device] = (now, unsent > 0)
-        return True
-
-
-_check_ins = CheckIns()
+        cursor.execute(CHECK_IN, [columns[0], *columns])

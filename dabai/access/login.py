@@ -1,46 +1,92 @@
-"""Logging in: a password for a session or for a token of a user's own scripts.
+"""Logging in: a password for a session or for a token of a user's own scripts, and a second factor where one is asked.
 
-Guessing is slowed down per name in each web process, without a write to the database. A token is 256 random bits of
-which only the digest is kept; it lives a working day, and dies with its account, its password or a log-out. Its life
-is counted by the machine's clock, like a session's: a drill's clock may run a thousand times as fast.
+Guessing is slowed down in each web process, without a write for it. A log-in begins a new session (no fixation); a changed
+password or a closed account ends every session and token of the user with their next request. A token is 256 random bits
+of which only the digest is kept; it lives a working day, counted by the machine's clock, like a session's: a drill's clock
+may run a thousand times as fast.
 """
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.conf import settings
+from django.contrib.auth import authenticate, login
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+from django_otp import login as otp_login
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from dabai.access import codes
-from dabai.access.actions import record
-from dabai.access.limits import Failures
+from dabai.access import codes, queries
+from dabai.access.actions import record, require_over
+from dabai.access.limits import Failures, address_of
 from dabai.access.models import ApiToken, User
+from dabai.access.rules import Grant, Role, roles_in_force
+from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
 
 TOKEN_HOURS = 12
-failures = Failures(limit=6, seconds=60)
+QUARTER = 15 * 60
+# From one place five tries; from everywhere together more, so that a stranger can't easily lock somebody out.
+HERE = Failures(limit=5, seconds=QUARTER)
+BY_NAME = Failures(limit=40, seconds=QUARTER)
+BY_ADDRESS = Failures(limit=100, seconds=QUARTER)
+SECOND_FACTOR = Failures(limit=5, seconds=QUARTER)
 
 
-def log_in(*, username: str, password: str) -> User:
-    """The user of a name and password. Refusals: ``access.login_wrong``, ``access.login_too_many`` (wait a minute)."""
-    name = username.strip().lower()[:40]
+class Backend(ModelBackend):
+    """Name (any case) and password. There are no Django permissions here: roles are asked through ``guard``."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody has a Django permission."""
+        return False
+
+
+def log_in(*, username: str, password: str, address: str = "") -> User:
+    """The user of a name and password. Refusals: ``access.login_wrong``, ``access.login_too_many`` (with ``minutes``).
+
+    The answer does not tell whether the name exists, nor does the time it takes (Django hashes all the same).
+    """
+    name = unicodedata.normalize("NFKC", username).strip().lower()[:40]
     if "\0" in name or "\0" in password:
         raise Refusal("access.login_wrong", "username")
-    if failures.wait(name):
-        raise Refusal("access.login_too_many", "username")
-    user = User.objects.filter(username=name, is_active=True).first()
-    # A name that does not exist costs as much time as a wrong password, so that names can't be found by a clock.
-    stored = user.password if user and user.has_usable_password() else make_password("-")
-    if not check_password(password, stored) or user is None:
-        failures.add(name)
-        if user is not None:
-            record(by=None, action="login.failed", subject=f"user/{user.pk}")
+    counted = ((HERE, f"{name}|{address}"), (BY_NAME, name), (BY_ADDRESS, address))
+    if wait := max(failures.wait(key) for failures, key in counted):
+        raise Refusal("access.login_too_many", "username", minutes=-(-wait // 60))
+    user = authenticate(None, username=name, password=password)
+    if not isinstance(user, User):
+        for failures, key in counted:
+            failures.add(key)
+        record(by=None, action="login.failed", detail={"address": address})
         raise Refusal("access.login_wrong", "password")
-    failures.clear(name)
+    HERE.clear(f"{name}|{address}")
     record(by=user, action="login.done", subject=f"user/{user.pk}")
     return user
 
 
+def sign_in(request: HttpRequest, username: str, password: str) -> User:
+    """Log somebody in to a new session, for the desk's pages. Refusals as ``log_in``."""
+    user = log_in(username=username, password=password, address=address_of(request))
+    login(request, user)
+    return user
+
+
+def forget_failures() -> None:
+    """Start counting anew (between tests)."""
+    for failures in (HERE, BY_NAME, BY_ADDRESS, SECOND_FACTOR):
+        failures.forget()
+
+
+# ---- tokens of a user's own scripts
+
+
 def new_api_token(*, user: User) -> str:
-    """A token for the user's scripts, for half a day. It is returned once; its digest is kept."""
+    """A token for the user's scripts, for half a day. It is returned once; its digest is kept.
+
+    Refusal ``access.second_factor_needed`` for a role that must show one: a script can't.
+    """
+    if needs_second_factor(queries.grants_of(user)):
+        raise Refusal("access.second_factor_needed")
     token, now = codes.new_token(), datetime.now(UTC)
     expires = now + timedelta(hours=TOKEN_HOURS)
     ApiToken.objects.filter(user=user, expires_at__lte=now).delete()
@@ -61,3 +107,59 @@ def user_of_token(token: str) -> User | None:
 def revoke_tokens(*, user: User) -> None:
     """End every token of a user: at a log-out, and when the password changes."""
     ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=datetime.now(UTC))
+
+
+# ---- second factor
+
+
+def needs_second_factor(grants: list[Grant]) -> bool:
+    """Whether one of the roles held now asks for a second factor here (``DABAI_SECOND_FACTOR``, empty by default)."""
+    wanted = {Role(name) for name in settings.SECOND_FACTOR_ROLES}
+    return bool(wanted and wanted & roles_in_force(grants, None, clock.now()))
+
+
+def second_factor_of(user: User) -> str:
+    """``none`` needed, ``missing`` (to be set up now), or ``ask`` for the six digits."""
+    if not needs_second_factor(queries.grants_of(user)):
+        return "none"
+    return "ask" if TOTPDevice.objects.filter(user=user, confirmed=True).exists() else "missing"
+
+
+def begin_second_factor(*, user: User) -> str:
+    """The ``otpauth:`` address of a new secret, for the QR code that an authenticator app reads.
+
+    Refusal ``access.second_factor_set`` when one is in use: ``take_second_factor_away`` comes first.
+    """
+    if TOTPDevice.objects.filter(user=user, confirmed=True).exists():
+        raise Refusal("access.second_factor_set")
+    TOTPDevice.objects.filter(user=user, confirmed=False).delete()
+    return str(TOTPDevice.objects.create(user=user, name="app", confirmed=False).config_url)
+
+
+def confirm_second_factor(request: HttpRequest, digits: str) -> None:
+    """Check the six digits; the first right ones also confirm a new secret.
+
+    Refusals ``access.second_factor_wrong``, ``access.login_too_many``.
+    """
+    user = request.user
+    if not isinstance(user, User):
+        raise Refusal("access.login_wrong")
+    if wait := SECOND_FACTOR.wait(user.username):
+        raise Refusal("access.login_too_many", "digits", minutes=-(-wait // 60))
+    device = TOTPDevice.objects.filter(user=user).order_by("-confirmed", "-pk").first()
+    if device is None or not device.verify_token(digits.strip()):
+        SECOND_FACTOR.add(user.username)
+        raise Refusal("access.second_factor_wrong", "digits")
+    if not device.confirmed:
+        device.confirmed = True
+        device.save(update_fields=["confirmed"])
+        record(by=user, action="account.second_factor_set", subject=f"user/{user.pk}")
+    request.session.cycle_key()
+    otp_login(request, device)
+
+
+def take_second_factor_away(*, user: User, by: User | None, reason: str) -> None:
+    """Let somebody who lost their phone set up a new secret. Refusals: ``access.own_account``, ``not_allowed``."""
+    require_over(by, user)
+    TOTPDevice.objects.filter(user=user).delete()
+    record(by=by, action="account.second_factor_taken", subject=f"user/{user.pk}", reason=reason)

@@ -121,30 +121,6 @@ def roles_of(user: User, operation: int | None, at: datetime | None = None) -> f
     return rules.roles_in_force(grants_of(user), operation, at or clock.now())
 
 
-@dataclass(frozen=True, slots=True)
-class UserScope:
-    """Where somebody at a desk may report. Judged as of now, when they decide, whatever time the fact speaks of."""
-
-    grants: tuple[Grant, ...]
-    operation: int
-    at: datetime
-
-    def covers(self, site: int | None, area: str, at: datetime) -> bool:  # noqa: ARG002 - the form of a scope
-        """Whether a role that reports anything reaches ``area``."""
-        return any(
-            rules.REPORTS[grant.role]
-            and rules.in_operation(grant, self.operation)
-            and rules.in_force(grant, self.at)
-            and area.startswith(grant.area)
-            for grant in self.grants
-        )
-
-
-def user_scope(user: User, operation: int) -> UserScope:
-    """The scope of a desk user in an operation."""
-    return UserScope(tuple(grants_of(user)), operation, clock.now())
-
-
 def has_administrator() -> bool:
     """Whether somebody can log in and administer accounts."""
     now = clock.now()
@@ -187,6 +163,11 @@ class DeviceContext:
     def revoked(self) -> bool:
         """Whether it may still post and nothing else."""
         return self.revoked_at is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was reported lost: its next contact tells it to wipe itself."""
+        return self.lost_at is not None
 
     def covers(self, site: int | None, area: str, at: datetime) -> bool:
         """Whether its scopes reach the place at that time. Looks at the database again before it says no."""
