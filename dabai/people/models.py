@@ -140,7 +140,12 @@ class Identity(models.Model):
 
     class Meta:
         db_table = "people_identity"
-        indexes = [models.Index(fields=["district", "canonical"], name="identity_canonical")]
+        indexes = [
+            models.Index(fields=["district", "canonical"], name="identity_canonical"),
+            models.Index(
+                fields=["district", "canonical"], condition=models.Q(name_conflict=True), name="identity_conflict"
+            ),
+        ]
 
 
 class ImportState(models.TextChoices):
