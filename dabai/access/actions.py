@@ -5,9 +5,9 @@ the same transaction. Nothing is deleted: assignments and scopes end, a device i
 """
 
 import re
+import time
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -35,6 +35,8 @@ FIRST_ADMIN_LOCK = 7_342
 KINDS_OF_DEVICE = ("phone", "lab", "reader")
 # A device's first scope has no beginning: what was written on paper before it came is typed into it afterwards.
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
+CHECK_IN_SECONDS = 2.0
+REMEMBERED = 20_000
 
 
 # ---- audit
@@ -489,40 +491,56 @@ def revoke_device(*, device: Device, by: User | None, reason: str, lost: bool = 
     queries.forget_devices()
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """What a device said of itself when it was last heard: None where it did not say."""
-
-    device: UUID
-    highest_seq: int | None
-    unsent: int | None
-    skew_ms: int
-    app: str
-    at: datetime
-
-
 CHECK_IN = """
-WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
-locked AS (SELECT id FROM access_device WHERE id = ANY(%s) ORDER BY id FOR UPDATE)
+WITH quick AS (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE access_device d
-SET last_contact = greatest(d.last_contact, c.at), highest_seq = greatest(d.highest_seq, c.highest_seq),
-    unsent = coalesce(c.unsent, d.unsent), skew_ms = c.skew_ms,
-    app_version = coalesce(nullif(c.app, ''), d.app_version)
-FROM quick, locked, unnest(%s::uuid[], %s::bigint[], %s::int[], %s::bigint[], %s::text[], %s::timestamptz[])
-     AS c(device, highest_seq, unsent, skew_ms, app, at)
-WHERE d.id = locked.id AND c.device = locked.id
+SET last_contact = greatest(d.last_contact, %s), highest_seq = greatest(d.highest_seq, %s), unsent = %s, skew_ms = %s,
+    app_version = coalesce(nullif(%s, ''), d.app_version)
+FROM quick WHERE d.id = %s
 """
 
 
-def check_in(contacts: Sequence[Contact]) -> None:
-    """Note what devices said of themselves, each device once: one UPDATE, whose commit does not wait for the disk.
+def check_in(
+    *, device: UUID, highest_seq: int, unsent: int, skew: timedelta = timedelta(0), app: str = "", always: bool = False
+) -> bool:
+    """Note what a device says of itself on its way: one UPDATE, not waited for on disk; True when it was written.
 
-    Call it outside the facts' transaction, from one thread of a process. What is lost in a crash comes again with the
-    device's next contact. Rows are locked in the order of their ids, so that two processes never wait in a circle.
+    At most one write every two seconds for a device that says nothing new about whether it still holds facts, so that a
+    phone that posts tube after tube does not cost two commits each. Call it outside the facts' transaction.
     """
-    if not contacts:
-        return
-    rows = [(c.device, c.highest_seq, c.unsent, c.skew_ms, c.app[:40], c.at) for c in contacts]
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    if not (_check_ins.is_due(device, unsent > 0) or always):
+        return False
+    milliseconds = int(skew / timedelta(milliseconds=1))
     with connection.cursor() as cursor:
-        cursor.execute(CHECK_IN, [columns[0], *columns])
+        cursor.execute(CHECK_IN, [clock.now(), highest_seq, unsent, milliseconds, app[:40], device])
+    return True
+
+
+class CheckIns:
+    """When this process last wrote each device, and whether it then held facts."""
+
+    def __init__(self) -> None:
+        self._last: dict[UUID, tuple[float, bool]] = {}
+
+    def is_due(self, device: UUID, holds: bool) -> bool:
+        """Whether to write now; remembers that it was."""
+        now = time.monotonic()
+        at, held = self._last.get(device, (now - CHECK_IN_SECONDS, holds))
+        if held == holds and now - at < CHECK_IN_SECONDS:
+            return False
+        if len(self._last) > REMEMBERED:
+            self._last.clear()
+        self._last[device] = (now, holds)
+        return True
+
+    def forget(self) -> None:
+        """Forget every device (between tests)."""
+        self._last.clear()
+
+
+_check_ins = CheckIns()
+
+
+def forget_check_ins() -> None:
+    """Write every device's next contact (between tests)."""
+    _check_ins.forget()

@@ -195,7 +195,7 @@ class DeviceAuth(AuthBase):
     """``Authorization: Device <token>`` for Django Ninja: gives the ``DeviceContext``, or None (401).
 
     A revoked or lost device may still post facts, and nothing else: ``posting=True`` lets it in, otherwise it meets
-    ``access.device_revoked``. An address that keeps sending tokens that never were a device's is told to wait
+    ``access.device_not_allowed``. An address that keeps sending tokens that never were a device's is told to wait
     (``access.token_too_many``); devices that this process has met lately are not held up by their neighbours.
     """
 
@@ -216,7 +216,7 @@ class DeviceAuth(AuthBase):
             return None
         device = self.known(address_of(request), token)
         if device is not None and device.revoked and not self.posting:
-            raise Refusal("access.device_revoked", params_lost=device.lost)
+            raise Refusal("access.device_not_allowed", lost=device.lost)
         return device
 
     def known(self, address: str, token: str) -> DeviceContext | None:

@@ -10,7 +10,7 @@ destroys the data and the tokens' meaning, backups included.
 import hmac
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from uuid import UUID
@@ -141,6 +141,27 @@ def open_ring(operation: int) -> KeyRing:
     ciphers = {row.number: aead(row.cipher, unwrap(row, "wrapped")) for row in rows}
     root = unwrap(rows[0], "wrapped_index")
     return KeyRing(operation, rows[-1].number, ciphers, {field: derive(root, f"index/{field}") for field in FIELDS})
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedKeys:
+    """The keys of an operation on their way to a process of ours that only works for it; never written anywhere."""
+
+    operation: int
+    ciphers: dict[int, tuple[str, bytes]] = field(repr=False)
+    index: dict[str, bytes] = field(repr=False)
+
+    def ring(self) -> KeyRing:
+        """The ring that they make."""
+        ciphers = {number: aead(cipher, key) for number, (cipher, key) in self.ciphers.items()}
+        return KeyRing(self.operation, max(ciphers), ciphers, self.index)
+
+
+def carry_keys(operation: int) -> CarriedKeys:
+    """What another process needs to seal and open values of this operation. ``access.key_destroyed`` after its sunset."""
+    rows = list(DataKey.objects.filter(operation=operation, wrapped__isnull=False))
+    ciphers = {row.number: (row.cipher, unwrap(row, "wrapped")) for row in rows}
+    return CarriedKeys(operation, ciphers, ring(operation).index)
 
 
 def forget_rings() -> None:

@@ -51,10 +51,10 @@ def operation_row(operation: int) -> OperationRow | None:
 
 
 def running_operation(operation: int) -> OperationRow:
-    """The operation if it has not ended. Refusals ``access.operation_unknown``, ``access.operation_over``."""
+    """The operation if it has not ended. Refusals ``access.operation_not_found``, ``access.operation_over``."""
     found = operation_row(operation)
     if found is None:
-        raise Refusal("access.operation_unknown", "operation")
+        raise Refusal("access.operation_not_found", "operation")
     if found.ended_at is not None:
         raise Refusal("access.operation_over", "operation")
     return found
