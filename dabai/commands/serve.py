@@ -149,7 +149,7 @@ def web(args: argparse.Namespace, env: dict[str, str], certificate: tuple[Path, 
 
 def trust(args: argparse.Namespace, env: dict[str, str]) -> Child:
     """The two pages that a phone needs before it can open the others, on a plain port."""
-    argv = [sys.executable, "-m", "dabai.commands._web", "--application", "dabai.desk.trust:application"]
+    argv = [sys.executable, "-m", "dabai.commands._web", "--application", "dabai.kernel.trust:application"]
     argv += ["--bind", args.bind, "--port", str(args.trust_port), "--processes", "1", "--threads", "4"]
     return Child("trust", argv, env=env)
 

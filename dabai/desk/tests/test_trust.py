@@ -9,7 +9,8 @@ from cryptography import x509
 from django.test import RequestFactory
 
 from dabai.commands._authority import Authority, fingerprint
-from dabai.desk import trust
+from dabai.desk.trust import certificate, page
+from dabai.kernel import trust
 from dabai.kernel.words import LANGUAGES
 
 
@@ -36,13 +37,13 @@ def ask(path: str, method: str = "GET", **more: str) -> tuple[str, dict[str, str
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_says_everything_a_phone_needs(authority: Authority, lang: str) -> None:
-    page = trust.trust_page(lang)
-    assert fingerprint(authority.ca) in page
-    assert "https://dabai.duji.example:8000" in page
-    assert "/trust/ca.crt" in page
-    assert page.count("<ol>") == len(trust.SYSTEMS)
-    assert "ops.trust" not in page
-    assert "<script" not in page
+    text = trust.trust_page(lang)
+    assert fingerprint(authority.ca) in text
+    assert "https://dabai.duji.example:8000" in text
+    assert "/trust/ca.crt" in text
+    assert text.count("<ol>") == len(trust.SYSTEMS)
+    assert "ops.trust" not in text
+    assert "<script" not in text
 
 
 def test_the_certificate_is_the_authoritys(authority: Authority) -> None:
@@ -50,7 +51,7 @@ def test_the_certificate_is_the_authoritys(authority: Authority) -> None:
     assert status.startswith("200")
     assert headers["Content-Type"] == "application/x-x509-ca-cert"
     assert x509.load_der_x509_certificate(body) == x509.load_pem_x509_certificate(authority.ca.read_bytes())
-    assert trust.certificate(RequestFactory().get("/trust/ca.crt")).content == body
+    assert certificate(RequestFactory().get("/trust/ca.crt")).content == body
 
 
 def test_nothing_else_is_served(authority: Authority) -> None:
@@ -64,7 +65,7 @@ def test_the_language_follows_the_choice_then_the_browser(authority: Authority) 
     assert "让这部手机" in ask("/trust/")[2].decode()
     assert "Let this phone" in ask("/trust/", HTTP_ACCEPT_LANGUAGE="en-GB,zh")[2].decode()
     assert "让这部手机" in ask("/trust/", HTTP_ACCEPT_LANGUAGE="en", QUERY_STRING="lang=zh")[2].decode()
-    assert "Let this phone" in trust.page(RequestFactory().get("/trust/?lang=en")).content.decode()
+    assert "Let this phone" in page(RequestFactory().get("/trust/?lang=en")).content.decode()
 
 
 def test_without_a_local_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
