@@ -1,0 +1,148 @@
+"""HTTP with the standard library: connections kept open, JSON, files, and tries again while the server is away."""
+
+import gzip
+import http.client
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+TRIES = 40
+TIMEOUT = 120
+GZIP_FROM = 2048
+
+
+class Refused(Exception):
+    """The server said no. ``code`` and ``field`` are its own words."""
+
+    def __init__(self, status: int, code: str, field: str | None, request: str) -> None:
+        super().__init__(f"{request}: {status} {code}{f' ({field})' if field else ''}")
+        self.status, self.code, self.field = status, code, field
+
+
+class Unreachable(Exception):
+    """The server did not answer, however often it was asked."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to upload."""
+
+    name: str
+    content: bytes
+
+
+class Wire:
+    """Requests to one server. Each thread has a connection of its own, kept open."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.host, self.secure = parts.netloc, parts.scheme == "https"
+        self.local = threading.local()
+
+    def get(self, path: str, headers: Mapping[str, str], **query: object) -> Any:
+        """The JSON answer to a GET; queries of None are left out."""
+        wanted = urlencode({key: value for key, value in query.items() if value is not None})
+        return self.ask("GET", f"{path}?{wanted}" if wanted else path, None, dict(headers))
+
+    def post(self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Any:
+        """The JSON answer to a POST of JSON, packed where that pays."""
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        sent = {**headers, "Content-Type": "application/json"}
+        if len(data) > GZIP_FROM:
+            data = gzip.compress(data, compresslevel=1, mtime=0)
+            sent["Content-Encoding"] = "gzip"
+        return self.ask("POST", path, data, sent)
+
+    def upload(self, path: str, headers: Mapping[str, str], fields: Mapping[str, str], **files: File) -> Any:
+        """The JSON answer to a form with files."""
+        boundary = secrets.token_hex(16)
+        data = b"".join(_form(boundary, fields, files))
+        return self.ask("POST", path, data, {**headers, "Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+    def ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
+        """One request, tried again while the server is away or too busy. Facts and imports may safely come twice."""
+        for attempt in range(TRIES):
+            try:
+                status, answer = self._once(method, path, data, headers)
+            except (OSError, http.client.HTTPException):
+                self._hang_up()
+                time.sleep(min(2.0, 0.05 * 2**attempt))
+                continue
+            if status in (429, 503):
+                time.sleep(min(2.0, 0.05 * 2**attempt))
+                continue
+            if status >= 400:
+                raise _refused(status, answer, f"{method} {path.partition('?')[0]}")
+            return json.loads(answer) if answer else {}
+        raise Unreachable(f"{method} {path.partition('?')[0]}")
+
+    def _once(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
+        connection = self._connection()
+        connection.request(method, path, body=data, headers={**headers, "Accept": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if getattr(self.local, "connection", None) is None:
+            kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
+            self.local.connection = kind(self.host, timeout=TIMEOUT)
+        return self.local.connection  # type: ignore[no-any-return]
+
+    def _hang_up(self) -> None:
+        if getattr(self.local, "connection", None) is not None:
+            self.local.connection.close()
+            self.local.connection = None
+
+
+def _form(boundary: str, fields: Mapping[str, str], files: Mapping[str, File]) -> Iterable[bytes]:
+    for name, value in fields.items():
+        yield f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+    for name, file in files.items():
+        yield f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{file.name}"\r\n'.encode()
+        yield b"Content-Type: application/octet-stream\r\n\r\n" + file.content + b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
+
+
+def _refused(status: int, answer: bytes, request: str) -> Refused:
+    try:
+        said = json.loads(answer)
+        return Refused(status, str(said.get("code", "")), said.get("field"), request)
+    except (ValueError, AttributeError):
+        return Refused(status, "", None, request)
+
+
+class Clock:
+    """The server's time as the driver knows it: asked now and then, reckoned in between.
+
+    A drill clock runs faster than the real one, so the reckoning needs its rate.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.ask()
+
+    def ask(self) -> dict[str, Any]:
+        """Ask for the time (the answer is ``GET /api/v1/health``) and set the clock by it."""
+        before = time.monotonic()
+        health: dict[str, Any] = self.wire.get("/api/v1/health", {})
+        self.real = (before + time.monotonic()) / 2
+        self.server = datetime.fromisoformat(health["now"])
+        self.rate = float(health.get("rate", 1.0))
+        return health
+
+    def now(self) -> datetime:
+        return self.server + timedelta(seconds=(time.monotonic() - self.real) * self.rate)
+
+    def seconds_until(self, moment: datetime) -> float:
+        """Real seconds until the server's clock shows ``moment``; negative when it is past."""
+        return (moment - self.now()).total_seconds() / self.rate
+
+    def wait_until(self, moment: datetime) -> None:
+        while (left := self.seconds_until(moment)) > 0:
+            time.sleep(min(left, 0.5))
