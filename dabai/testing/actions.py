@@ -158,7 +158,8 @@ def approve(*, by: User | None, round_id: int, with_spot: bool = False) -> Round
 
 
 # A person on two lists is one row of the roster, under the canonical id. Away rows (moved, died) put nobody on it, but
-# somebody whose old row says "away" and whose new row does not is due at the new place.
+# somebody whose old row says "away" and whose new row does not is due at the new place. In the order of its lists, a
+# roster is written more than twice as fast, and a grid's people lie side by side.
 FREEZE = """
 INSERT INTO testing_roster_entry (district, round, person, area, building, household, "group")
 WITH listed AS (
@@ -166,13 +167,15 @@ WITH listed AS (
     FROM people_person p
     LEFT JOIN people_identity i ON i.district = p.district AND i.person = p.id
     WHERE p.district = %(district)s AND p.operation = %(operation)s AND p.area LIKE ANY(%(areas)s)
-      AND NOT p.away AND (%(with_spot)s OR NOT p.spot)
+      AND NOT p.away AND (NOT p.spot OR %(with_spot)s AND NOT EXISTS (
+          SELECT 1 FROM journal_withdrawal w WHERE w.district = p.district AND w.target = p.id))
       AND (cardinality(%(groups)s::text[]) = 0 OR p."group" = ANY(%(groups)s))
 )
-SELECT district, %(round)s, id, area, building, household, "group" FROM listed WHERE canonical IS NULL
+SELECT district, %(round)s, id AS person, area, building, household, "group" FROM listed WHERE canonical IS NULL
 UNION ALL
 (SELECT DISTINCT ON (canonical) district, %(round)s, canonical, area, building, household, "group"
  FROM listed WHERE canonical IS NOT NULL ORDER BY canonical, (id <> canonical), id)
+ORDER BY area, building, person
 """
 
 
