@@ -86,14 +86,13 @@ def data_folder() -> Path:
 
 
 def make_folders(folder: Path, account: Account | None) -> None:
-    """Make the data folder and what belongs in it, with the modes that the module docstring shows."""
+    """Make the data folder and what is ours in it, with the modes that the module docstring shows."""
     folder.mkdir(parents=True, exist_ok=True)
     if not can_reach(account, folder.parent):
         raise Trouble("folder_unreachable", folder=folder, account=account.name if account else "")
     folder.chmod(0o711 if account else 0o700)
     for name in ("keys", "tls", "log"):
         private_folder(folder / name, None)
-    private_folder(folder / "run", account)
 
 
 def private_folder(path: Path, account: Account | None) -> None:

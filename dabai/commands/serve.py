@@ -144,7 +144,7 @@ def web(args: argparse.Namespace, env: dict[str, str], certificate: tuple[Path, 
     argv += ["--processes", str(args.web_processes), "--threads", str(args.web_threads)]
     if certificate:
         argv += ["--cert", str(certificate[0]), "--key", str(certificate[1])]
-    return Child("web", argv, env=env, stop_seconds=25)
+    return Child("web", argv, env=env, stop_seconds=25, reload_signal=signal.SIGHUP)
 
 
 def trust(args: argparse.Namespace, env: dict[str, str]) -> Child:

@@ -79,7 +79,7 @@ def test_folders_are_private(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     make_folders(folder, None)
     assert mode(folder) == 0o700
-    assert {path.name: mode(path) for path in folder.iterdir()} == dict.fromkeys(("keys", "tls", "log", "run"), 0o700)
+    assert {path.name: mode(path) for path in folder.iterdir()} == dict.fromkeys(("keys", "tls", "log"), 0o700)
 
 
 def test_a_link_laid_in_the_way_is_refused(tmp_path: Path) -> None:
