@@ -1,20 +1,24 @@
 """Encryption at rest and blind tokens.
 
-Each operation has data keys, wrapped by the installation's master key (a file in the data folder, or ``DABAI_MASTER_KEY``).
+Each operation has data keys, wrapped by the installation's master key (a file, or ``DABAI_MASTER_KEY``).
 A value is sealed with AES-256-GCM (SM4-GCM by setting) under a random nonce; the associated data binds it to operation,
 table, column and row, so that a ciphertext moved elsewhere does not open. Tokens are HMACs under keys derived from the
-operation's index root, one per field, so that equal values can be found but not read. Destroying the wrapped keys
-destroys the data and the tokens' meaning, backups included.
+operation's index root, one per field, so that equal values can be found but not read. Destroying the wrapped keys and
+changing the master key destroys the data and the tokens' meaning, backups included (``dabai.access.sunset``).
+
+Every process remembers open keys for half a minute at most. A rotation is therefore seen everywhere within that time;
+an old key opens what it sealed until ``dabai.access.reseal`` has sealed all of it again.
 """
 
 import hmac
 import os
 import threading
+import time
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -29,6 +33,7 @@ TAG = 16
 TOKEN = 16
 CIPHERS = ("aes-256-gcm", "sm4-gcm")
 FIELDS = ("number", "tail", "phone", "name", "address")
+REMEMBER_SECONDS = 30.0
 
 
 class Sm4Gcm:
@@ -60,13 +65,27 @@ def derive(root: bytes, label: str) -> bytes:
     return HKDF(SHA256(), 32, None, label.encode()).derive(root)
 
 
-@cache
-def master_key() -> bytes:
-    """The installation's master key: ``DABAI_MASTER_KEY`` (64 hex digits) or ``keys/master.key`` in the data folder."""
-    text = os.environ.get("DABAI_MASTER_KEY")
-    if text:
-        return bytes.fromhex(text)
-    return read_or_make_secret(Path(settings.DATA_FOLDER) / "keys" / "master.key")
+def master_file() -> Path:
+    """Where the master key lies when the environment does not give it."""
+    return Path(settings.DATA_FOLDER) / "keys" / "master.key"
+
+
+def master_keys() -> list[bytes]:
+    """The master keys that may open a wrapped key, the current one first; a second one only while it is being changed.
+
+    ``DABAI_MASTER_KEY`` (64 hex digits) with ``DABAI_MASTER_KEY_OLD``, or ``keys/master.key`` in the data folder, made
+    at first use, with ``master.key.next``. Read anew each time: another process may have changed it.
+    """
+    given = [os.environ[name] for name in ("DABAI_MASTER_KEY", "DABAI_MASTER_KEY_OLD") if os.environ.get(name)]
+    if given:
+        return [bytes.fromhex(text) for text in given]
+    coming = next_master_file()
+    return [read_or_make_secret(master_file())] + ([read_or_make_secret(coming)] if coming.exists() else [])
+
+
+def next_master_file() -> Path:
+    """Where the next master key lies while wrapped keys are moved to it."""
+    return master_file().with_suffix(".key.next")
 
 
 def read_or_make_secret(path: Path) -> bytes:
@@ -106,10 +125,15 @@ class KeyRing:
         """Decrypt a cell that was sealed under key number ``key``. Refusal ``access.key_destroyed`` once it is gone."""
         if sealed is None:
             return None
-        if key not in self.ciphers:
-            raise Refusal("access.key_destroyed")
         data = bytes(sealed)
-        return self.ciphers[key].decrypt(data[:NONCE], data[NONCE:], self.bound(table, column, row)).decode()
+        return self.cipher(key).decrypt(data[:NONCE], data[NONCE:], self.bound(table, column, row)).decode()
+
+    def cipher(self, key: int) -> AESGCM | Sm4Gcm:
+        """The cipher of a key; one that a rotation made after this ring was opened is looked up."""
+        found = self.ciphers.get(key) or ring(self.operation, reread=True).ciphers.get(key)
+        if found is None:
+            raise Refusal("access.key_destroyed")
+        return found
 
     def bound(self, table: str, column: str, row: UUID) -> bytes:
         """What a ciphertext is bound to."""
@@ -122,15 +146,16 @@ class KeyRing:
         return hmac.digest(self.index[field], normalised.encode(), "sha256")[:TOKEN]
 
 
-_rings: dict[int, KeyRing] = {}
+_rings: dict[int, tuple[float, KeyRing]] = {}
 
 
-def ring(operation: int) -> KeyRing:
-    """The open key ring of an operation, remembered by this process. Refusal ``access.key_destroyed`` after its sunset."""
+def ring(operation: int, *, reread: bool = False) -> KeyRing:
+    """The open key ring of an operation, remembered for half a minute. ``access.key_destroyed`` after its sunset."""
     found = _rings.get(operation)
-    if found is None:
-        found = _rings[operation] = open_ring(operation)
-    return found
+    if found is None or reread or time.monotonic() - found[0] > REMEMBER_SECONDS:
+        _rings.pop(operation, None)
+        found = _rings[operation] = (time.monotonic(), open_ring(operation))
+    return found[1]
 
 
 def open_ring(operation: int) -> KeyRing:
@@ -158,7 +183,7 @@ class CarriedKeys:
 
 
 def carry_keys(operation: int) -> CarriedKeys:
-    """What another process needs to seal and open values of this operation. ``access.key_destroyed`` after its sunset."""
+    """What a process of ours needs to seal and open values of an operation. ``access.key_destroyed`` after sunset."""
     rows = list(DataKey.objects.filter(operation=operation, wrapped__isnull=False))
     ciphers = {row.number: (row.cipher, unwrap(row, "wrapped")) for row in rows}
     return CarriedKeys(operation, ciphers, ring(operation).index)
@@ -169,24 +194,35 @@ def forget_rings() -> None:
     _rings.clear()
 
 
-def wrap(operation: int, number: int, column: str, key: bytes) -> bytes:
+def wrap(operation: int, number: int, column: str, key: bytes, master: bytes | None = None) -> bytes:
     """A key sealed under the master key, bound to its place."""
-    nonce = os.urandom(NONCE)
-    return nonce + AESGCM(derive(master_key(), "wrap")).encrypt(nonce, key, f"{operation}|{number}|{column}".encode())
+    nonce, associated = os.urandom(NONCE), f"{operation}|{number}|{column}".encode()
+    return nonce + AESGCM(derive(master or master_keys()[0], "wrap")).encrypt(nonce, key, associated)
 
 
 def unwrap(row: DataKey, column: str) -> bytes:
-    """The key that ``wrap`` sealed."""
+    """The key that ``wrap`` sealed. Refusal ``access.master_key_wrong`` when no master key at hand opens it."""
     sealed = bytes(getattr(row, column))
     associated = f"{row.operation}|{row.number}|{column}".encode()
-    return AESGCM(derive(master_key(), "wrap")).decrypt(sealed[:NONCE], sealed[NONCE:], associated)
+    for master in master_keys():
+        try:
+            return AESGCM(derive(master, "wrap")).decrypt(sealed[:NONCE], sealed[NONCE:], associated)
+        except InvalidTag:
+            continue
+    raise Refusal("access.master_key_wrong")
 
 
 def make_key(operation: int) -> DataKey:
-    """A new current key for an operation; the index root is made with the first one and carried over by a rotation."""
+    """A new current key for an operation; the index root is made with the first one and carried over by a rotation.
+
+    Refusal ``access.key_destroyed`` after its sunset.
+    """
     rows = list(DataKey.objects.filter(operation=operation).order_by("number"))
+    alive = [row for row in rows if row.wrapped_index is not None]
+    if rows and not alive:
+        raise Refusal("access.key_destroyed")
     number = rows[-1].number + 1 if rows else 1
-    root = unwrap(rows[0], "wrapped_index") if rows else os.urandom(32)
+    root = unwrap(alive[0], "wrapped_index") if alive else os.urandom(32)
     row = DataKey.objects.create(
         operation=operation,
         number=number,

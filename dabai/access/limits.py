@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 
 class Failures:
-    """At most ``limit`` failures a key within ``seconds``; then the key is shut until that long after the first of them.
+    """At most ``limit`` failures of a key within ``seconds``; then it is shut until that long after the first of them.
 
     Holds the last ``size`` keys: who floods it with new keys pushes out old ones, which only forgives earlier failures.
     """

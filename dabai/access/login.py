@@ -1,9 +1,9 @@
 """Logging in: a password for a session or for a token of a user's own scripts, and a second factor where one is asked.
 
-Guessing is slowed down in each web process, without a write for it. A log-in begins a new session (no fixation); a changed
-password or a closed account ends every session and token of the user with their next request. A token is 256 random bits
-of which only the digest is kept; it lives a working day, counted by the machine's clock, like a session's: a drill's clock
-may run a thousand times as fast.
+Guessing is slowed down in each web process, without a write for it. A log-in begins a new session (no fixation); a
+changed password or a closed account ends every session and token of the user with their next request. A token is 256
+random bits of which only the digest is kept; it lives a working day, counted by the machine's clock, like a session's:
+a drill's clock may run a thousand times as fast.
 """
 
 import unicodedata

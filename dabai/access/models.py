@@ -61,7 +61,7 @@ class OneTimeLink(models.Model):
 
 
 class ApiToken(models.Model):
-    """A desk user's own scripts log in with it. Only its hash is kept; it can do what its user can, until it expires."""
+    """A desk user's own scripts log in with it. Only its hash is kept; it can do what its user can until it expires."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="api_tokens")
     token_hash = models.BinaryField(unique=True)
