@@ -89,8 +89,11 @@ class Wanted:
     site: str = ""
 
 
-def import_sheet(*, source: str | PathLike[str] | BinaryIO, operation: int, by: User | None) -> SheetResult:
-    """Read a CSV or XLSX file and apply it. Refusals of the whole file: ``tables.…``; of rows: in the result."""
+def import_sheet(*, source: str | PathLike[str] | BinaryIO, operation: int | None, by: User | None) -> SheetResult:
+    """Read a CSV or XLSX file and apply it. Without an operation its roles hold in all of them, and it has no devices.
+
+    Refusals of the whole file: ``tables.…``; of rows: in the result.
+    """
     with open_table(source, limits=Limits(rows=MAX_ROWS, workbook_rows=MAX_ROWS)) as table:
         columns = match_columns(table.header, COLUMNS)
         if "username" not in columns.places and "device" not in columns.places:
@@ -170,7 +173,7 @@ def read_time(cells: Mapping[str, str], key: str) -> datetime | None:
 class Plan:
     """What is there, read once, and what is to be written, collected row by row."""
 
-    operation: int
+    operation: int | None
     district: int
     by: User | None
     now: datetime
@@ -221,6 +224,8 @@ class Plan:
 
     def check_device(self, row: Wanted) -> str:
         """The area where the device reports, if it may; refuses the name of a device that reports elsewhere."""
+        if self.operation is None:
+            raise Refusal("access.operation_unknown", "device")
         if row.site and row.site not in self.sites:
             raise Refusal("access.site_unknown", "site")
         site, where = self.sites[row.site][:2] if row.site else (None, row.area)
@@ -264,6 +269,7 @@ class Plan:
 
     def take_device(self, row: Wanted, user: User | None, where: str) -> None:
         """Plan a pairing code."""
+        assert self.operation is not None
         site = self.sites[row.site][0] if row.site else None
         code, made = new_pairing_code(
             district=self.district, operation=self.operation, name=row.device, by=self.by, site=site, area=row.area
@@ -274,9 +280,9 @@ class Plan:
         self.devices[row.device] = (site, "" if site else row.area)
 
 
-def open_plan(rows: Iterable[Wanted], operation: int, by: User | None) -> Plan:
+def open_plan(rows: Iterable[Wanted], operation: int | None, by: User | None) -> Plan:
     """Read what is there: accounts named by the sheet, their roles and links, sites, devices and open codes."""
-    running, now = queries.running_operation(operation), clock.now()
+    district, now = queries.running_operation(operation).district if operation else 0, clock.now()
     users = {user.username: user for user in User.objects.filter(username__in={r.username for r in rows})}
     ids = {user.pk: name for name, user in users.items()}
     held: dict[str, set[tuple[str, str, int | None, datetime | None]]] = {}
@@ -288,15 +294,15 @@ def open_plan(rows: Iterable[Wanted], operation: int, by: User | None) -> Plan:
     open_links = OneTimeLink.objects.filter(user__in=ids, used_at=None, expires_at__gt=now)
     return Plan(
         operation=operation,
-        district=running.district,
+        district=district,
         by=by,
         now=now,
         mine=queries.grants_of(by) if by else None,
-        sites=queries.sites_by_code(operation),
+        sites=queries.sites_by_code(operation) if operation else {},
         users=users,
         linked=set(open_links.values_list("user", flat=True)),
         held=held,
-        devices=devices_by_name(operation, now),
+        devices=devices_by_name(operation, now) if operation else {},
     )
 
 
@@ -315,7 +321,7 @@ def devices_by_name(operation: int, now: datetime) -> dict[str, tuple[int | None
 
 @transaction.atomic
 def apply_sheet(
-    *, rows: Iterable[tuple[int, Mapping[str, str] | Refusal]], operation: int, by: User | None
+    *, rows: Iterable[tuple[int, Mapping[str, str] | Refusal]], operation: int | None, by: User | None
 ) -> SheetResult:
     """Make what the rows ask for: accounts, welcome links, roles, pairing codes. See the module's docstring.
 
