@@ -7,6 +7,7 @@ with it.
 import argparse
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -18,13 +19,15 @@ from granian.server import Server
 
 from dabai.commands._process import die_with_parent
 
-STOP_SECONDS = 15
+STOP_SECONDS = 10
 
 
 def load(target: str) -> Callable[..., Any]:
     """Called in each web process: ``package.module:name`` -> the WSGI application."""
     parent = multiprocessing.parent_process()
     die_with_parent(parent.pid if parent and parent.pid else os.getppid())
+    # A fork carries granian's own handlers along, which here would swallow a stop that comes while we still load.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     module, _, name = target.partition(":")
     application: Callable[..., Any] = getattr(import_module(module), name)
     return application
