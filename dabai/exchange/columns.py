@@ -7,7 +7,7 @@ wrong guess would read somebody's phone as a number. What was chosen once, the c
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dabai.exchange.rows import Row
@@ -34,14 +34,18 @@ class ColumnMap:
     ambiguous: dict[str, list[int]]
     identifiers: frozenset[str]
     header: list[str]
-    absent: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str]
+    usual_names: dict[str, str]
 
     def check(self) -> None:
-        """Raise ``tables.columns_ambiguous`` or ``tables.columns_missing`` with the keys concerned."""
-        if self.ambiguous:
-            raise Refusal("tables.columns_ambiguous", next(iter(self.ambiguous)), keys=list(self.ambiguous))
-        if self.missing:
-            raise Refusal("tables.columns_missing", self.missing[0], keys=self.missing)
+        """Raise ``tables.columns_ambiguous`` or ``tables.columns_missing`` with the keys and names concerned."""
+        for code, keys in (
+            ("tables.columns_ambiguous", list(self.ambiguous)),
+            ("tables.columns_missing", self.missing),
+        ):
+            if keys:
+                names = ", ".join(f"{self.usual_names[key]} ({key})" for key in keys)
+                raise Refusal(code, keys[0], keys=keys, names=names)
 
     def pick(self, row: Row) -> dict[str, str]:
         """The wanted cells of a row by key, "" for columns that the file does not have. Raises the row's own problem,
@@ -97,6 +101,7 @@ def match_columns(
         identifiers=frozenset(c.key for c in wanted if c.identifier and c.key in places),
         header=list(header),
         absent={c.key: "" for c in wanted if c.key not in places},
+        usual_names={c.key: (c.aliases or (c.key,))[0] for c in wanted},
     )
 
 

@@ -20,7 +20,9 @@ BLOCK = 2**18
 DELIMITERS = (",", "\t", ";", "|", "，")
 RECORD_LINES = 50
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_SPACES = " \t\u3000\xa0\v\f\x85\u2002\u2003\u2009"
 _BROKEN = re.compile("[\udc80-\udcff\ufffd]")
+_NAMED_DELIMITER = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
 
@@ -31,8 +33,10 @@ def read_delimited(stream: BinaryIO, limits: Limits) -> tuple[Iterator[Row], str
     sample = _sample(stream, encoding)
     delimiter, width = detect_delimiter(sample)
     stream.seek(skip)
-    reader = _Reader(_blocks(stream, encoding, limits, old_mac="\n" not in sample), delimiter, width)
-    return reader.rows(), encoding, delimiter
+    rows = _Reader(_blocks(stream, encoding, limits, old_mac="\n" not in sample), delimiter, width).rows()
+    if _NAMED_DELIMITER.match(sample):
+        next(rows)
+    return rows, encoding, delimiter
 
 
 # --- What kind of text ----------------------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ def _sample(stream: BinaryIO, encoding: str) -> str:
 
 def detect_delimiter(sample: str) -> tuple[str, int]:
     """The delimiter that stands equally often in the most of the first lines, and the number of columns this makes."""
-    if named := re.match(r"sep=(.)\r?\n", sample, re.IGNORECASE):
+    if named := _NAMED_DELIMITER.match(sample):
         return named[1], 1 + _usual_count(sample.split("\n")[1:60], named[1])[1]
     lines = [line for line in re.split(r"\r\n|\n|\r", sample)[:60] if line.strip()]
     lines = lines[:-1] if len(lines) > 2 else lines  # the last one may be cut off
@@ -135,7 +139,7 @@ def _decoded(data: bytes, encoding: str) -> tuple[str, int]:
         text = _LONE_RETURN.sub("\n", text)
     if broken or '="' in text or "'" in text or "\ufffd" in text:
         return text, 2
-    return text, 1 if any(space in text for space in " \t\u3000\xa0") else 0
+    return text, 1 if any(space in text for space in _SPACES) else 0
 
 
 # --- Records --------------------------------------------------------------------------------------------------------
@@ -228,19 +232,25 @@ class _Reader:
     def _recover(self, number: int) -> Row:
         """Make the best of a record that is not well-formed.
 
-        Quotation marks inside a quoted cell are read leniently if that gives a row of the right width. Otherwise the
-        first line is a row of its own, with a problem, and the lines after it are read again.
+        Spaces behind a quoted cell, or line ends in one, are read leniently if that gives a row of the right width.
+        Otherwise the first line is a row of its own, with a problem, and the lines after it are read again.
         """
         lines = list(self.pending)
         self.pending.clear()
         if not lines:
             return Row(number, [], Refusal("tables.cell_too_long", row=number))
         together = self._lenient(lines)
-        if len(together) == self.width and (len(lines) == 1 or not any(map(self._complete, lines))):
+        if self._well_read(lines, together):
             return _second_look(number, together)
         self.returned.extendleft(reversed(lines[1:]))
         row = _second_look(number, self._lenient(lines[:1]))
-        return row._replace(problem=Refusal("tables.quote_open", row=number))
+        return row._replace(problem=Refusal("tables.quotes", row=number))
+
+    def _well_read(self, lines: list[str], cells: list[str]) -> bool:
+        """Whether lines that broke the rules still say one row: right width, marks in pairs and none left in a cell."""
+        if len(cells) != self.width or sum(line.count('"') for line in lines) % 2 or any('"' in cell for cell in cells):
+            return False
+        return len(lines) == 1 or not any(map(self._complete, lines))
 
     def _lenient(self, lines: list[str]) -> list[str]:
         try:

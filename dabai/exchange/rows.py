@@ -60,6 +60,8 @@ def take_header(
     if problem := first[found].problem:
         raise problem
     header = [" ".join(cell.strip("\ufeff").split()) for cell in first[found].cells]
+    if not any(header):
+        raise Refusal("tables.empty")
     if len(header) > limits.columns:
         raise Refusal("tables.columns", limit=limits.columns)
     return header, first[:found], chain(first[found + 1 :], rows)

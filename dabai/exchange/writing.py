@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from io import TextIOWrapper
+from itertools import chain
 from typing import BinaryIO
 
 from openpyxl import Workbook  # type: ignore[import-untyped]
@@ -78,15 +79,18 @@ def write_xlsx(
     """
     book = Workbook(write_only=True)
     sheet = book.create_sheet(re.sub(r"[\\/*?:\[\]]", " ", title)[:31])
-    head = [[watermark]] * bool(watermark) + [list(header)]
-    for line in head:
-        sheet.append([_typed(sheet, value) for value in line])
-    written = 0
-    for row in rows:
-        written += 1
-        if written + len(head) > WORKBOOK_ROWS:
-            raise Refusal("tables.too_many_rows", limit=WORKBOOK_ROWS)
-        sheet.append([_typed(sheet, value) for value in row])
+    head: list[Sequence[Cell]] = [[watermark], header] if watermark else [header]
+    written = -len(head)
+    try:
+        for row in chain(head, rows):
+            written += 1
+            if written + len(head) > WORKBOOK_ROWS:
+                raise Refusal("tables.too_many_rows", limit=WORKBOOK_ROWS)
+            sheet.append([_typed(sheet, value) for value in row])
+    except BaseException:
+        sheet.close()
+        sheet._writer.cleanup()  # names and numbers must not stay behind in a temporary file
+        raise
     book.save(target)
     return written
 
