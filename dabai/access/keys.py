@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db import connection, transaction
 
 from dabai.access.models import DataKey
 from dabai.kernel.refusal import Refusal
@@ -34,6 +35,7 @@ TOKEN = 16
 CIPHERS = ("aes-256-gcm", "sm4-gcm")
 FIELDS = ("number", "tail", "phone", "name", "address")
 REMEMBER_SECONDS = 30.0
+KEYS_LOCK = 7_344
 
 
 class Sm4Gcm:
@@ -212,11 +214,14 @@ def unwrap(row: DataKey, column: str) -> bytes:
     raise Refusal("access.master_key_wrong")
 
 
+@transaction.atomic
 def make_key(operation: int) -> DataKey:
     """A new current key for an operation; the index root is made with the first one and carried over by a rotation.
 
     Refusal ``access.key_destroyed`` after its sunset.
     """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KEYS_LOCK])
     rows = list(DataKey.objects.filter(operation=operation).order_by("number"))
     alive = [row for row in rows if row.wrapped_index is not None]
     if rows and not alive:
