@@ -5,6 +5,7 @@ into figures. "After X do Y" is written here and nowhere else.
 """
 
 from collections import defaultdict
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from dabai.journal import facts as journal_facts
 from dabai.journal import door, reference
 from dabai.journal.kinds import Kind
 from dabai.journal.models import MarkKind
+from dabai.kernel import clock
 from dabai.people import derive as people_derive
 from dabai.people import facts as people_facts
 from dabai.places.models import Site
@@ -139,13 +141,16 @@ def leave_cells(cursor: Any, touched: testing_derive.Touched) -> None:
         )
 
 
-def figures_once(limit: int = CELLS) -> int:
-    """Second stage: recompute marked leaf cells in a transaction of its own. Returns how many marks were taken."""
+def figures_once(limit: int = CELLS, as_of: datetime | None = None) -> int:
+    """Second stage: recompute marked leaf cells in a transaction of its own. Returns how many marks were taken.
+
+    ``as_of``: when the first stage last had nothing left to do; screens show it beside every figure.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        return cells.recompute(cursor, limit)
+        return cells.recompute(cursor, limit, as_of)
 
 
 def settle_down() -> None:
     """Run both stages until no mark is left: for commands and tests that must see the state of all facts."""
-    while derive_once() or figures_once():
+    while derive_once() or figures_once(as_of=clock.now()):
         pass

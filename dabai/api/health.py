@@ -6,6 +6,7 @@ from django.db import connection
 from django.http import HttpRequest
 from ninja import Router, Schema
 
+from dabai.access.guard import public
 from dabai.kernel import clock
 
 router = Router(tags=["health"])
@@ -23,6 +24,7 @@ class Health(Schema):
 
 
 @router.get("/health", response=Health, auth=None)
+@public
 def health(request: HttpRequest) -> Health:  # noqa: ARG001
     """Answers only when the database does. ``waiting``: marks not yet worked off; 0 means every figure is current."""
     with connection.cursor() as cursor:

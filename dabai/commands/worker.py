@@ -46,14 +46,21 @@ def work(stop: threading.Event) -> None:
     """Both stages in turn. While marks keep coming, figures are still brought up to date every second."""
     from django.db import Error, connection
 
+    from dabai import registry
+    from dabai.kernel import clock
+
     figures_at = beat_at = 0.0
+    as_of = None
     while not stop.is_set():
         try:
             if time.monotonic() - beat_at > HEARTBEAT:
                 beat_at = beat()
-            idle = not step_derive()
+            started = clock.now()
+            taken = registry.derive_once()
+            as_of = as_of if taken >= registry.MARKS else started
+            idle = not taken
             if idle or time.monotonic() - figures_at > BUSY_CELLS:
-                idle = not step_figures() and idle
+                idle = not registry.figures_once(as_of=as_of) and idle
                 figures_at = time.monotonic()
             if idle:
                 stop.wait(IDLE)
@@ -61,20 +68,6 @@ def work(stop: threading.Event) -> None:
             log.exception("the database did not do what was asked; trying again")
             connection.close()
             stop.wait(1.0)
-
-
-def step_derive() -> int:
-    """One turn of the first stage."""
-    from dabai.registry import derive_once
-
-    return derive_once()
-
-
-def step_figures() -> int:
-    """One turn of the second stage."""
-    from dabai.registry import figures_once
-
-    return figures_once()
 
 
 def beat() -> float:

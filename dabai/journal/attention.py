@@ -74,7 +74,7 @@ def settlements(cursor: Any, district: int, operation: int, subjects: Sequence[s
 
 def with_state(case: dict[str, Any], settled: dict[tuple[str, str], list[set[str]]]) -> dict[str, Any]:
     """The case with ``state``: settled if one settlement names all of its facts, else open, or reopened if one named some."""
-    case = {**case, "detail": loaded(case["detail"])}
+    case = {**case, "facts": sorted(map(str, case["facts"])), "detail": loaded(case["detail"])}
     named = settled.get((case["code"], case["subject"]), [])
     if any(set(case["facts"]) <= one for one in named):
         return {**case, "state": "settled"}
@@ -91,8 +91,8 @@ def columns(district: int, operation: int, rows: list[dict[str, Any]]) -> list[l
         [json.dumps(row["facts"]) for row in rows],
         [json.dumps(row["detail"]) for row in rows],
         [row["area"] or "" for row in rows],
-        [row["site"] for row in rows],
-        [row["round"] for row in rows],
+        [row.get("site") for row in rows],
+        [row.get("round") for row in rows],
         [row["happened_at"] for row in rows],
         [row["state"] for row in rows],
     ]

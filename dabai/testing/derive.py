@@ -66,6 +66,7 @@ CONTENTS = """
 WITH inner_items AS (SELECT item FROM testing_packing
                      WHERE district = %(district)s AND operation = %(operation)s AND container = ANY(%(boxes)s))
 SELECT 'tube' AS what, item AS key FROM inner_items
+UNION SELECT 'box', item FROM inner_items
 UNION SELECT 'tube', p.item FROM testing_packing p JOIN inner_items i ON p.container = i.item
   WHERE p.district = %(district)s AND p.operation = %(operation)s
 UNION SELECT 'box', p.container FROM testing_packing p JOIN inner_items i ON p.item = i.item
@@ -216,7 +217,7 @@ WHERE (testing_tube.*) IS DISTINCT FROM (EXCLUDED.*)
 """
 
 TUBE_KEYS = """
-SELECT tube, round, site, outcome, contested, state IN (%(voided)s, %(rejected)s) FROM testing_tube
+SELECT tube, round, site, box, outcome, contested, state IN (%(voided)s, %(rejected)s) FROM testing_tube
 WHERE district = %(district)s AND operation = %(operation)s AND tube = ANY(%(tubes)s)
 """
 
@@ -452,10 +453,12 @@ def derive_tubes(cursor: Any, touched: Touched) -> tuple[set[str], set[str]]:
     before = tube_keys(cursor, touched, every)
     cursor.execute(TUBES, touched.parameters(tubes=every))
     after = tube_keys(cursor, touched, every)
-    changed = {tube for tube in every if (before.get(tube) or ())[2:] != (after.get(tube) or ())[2:]}
+    changed = {tube for tube in every if (before.get(tube) or ())[3:] != (after.get(tube) or ())[3:]}
     for row in [*before.values(), *after.values()]:
         if row[0] is not None and row[1] is not None:
             touched.sites.add((row[0], row[1]))
+        if row[2]:
+            touched.boxes.add(row[2])
     touched.results |= every
     return full, changed
 

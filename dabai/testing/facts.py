@@ -19,13 +19,13 @@ from dabai.journal.kinds import AreaCode, Body, Code, Count, Fact, Kind, Login, 
 from dabai.journal.models import MarkKind
 from dabai.journal.reference import round_of
 from dabai.journal.rows import Insert, accepted, in_round, place, place_at_reporter, place_in_area
-from dabai.kernel.codes import check_code
+from dabai.kernel.codes import DEFAULT_PATTERN, check_code
 from dabai.kernel.refusal import Refusal
 from dabai.testing.models import BoxEventKind, ChangeKind, DecisionKind, Outcome, SiteEventKind, TubeEventKind
 
 Station = Annotated[int, Field(ge=0, le=999)]
-# Deployed systems take 12 characters unless the city's profile sets another pattern (DOMAIN §3).
-TUBE_PATTERN = "[0-9A-Z]{12}"
+
+
 Placing = Callable[[Fact], "Refusal | None"]
 
 
@@ -830,7 +830,7 @@ def judge_claims(fact: Fact) -> Refusal | None:
 def tube_pattern(fact: Fact, number: int | None) -> str:
     """The barcode pattern of a round."""
     known = round_of(fact.operation, number) if number else None
-    return (known.tube_pattern if known else None) or TUBE_PATTERN
+    return (known.tube_pattern if known else None) or DEFAULT_PATTERN
 
 
 def settle_claims(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
