@@ -3,11 +3,15 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dabai.api.app import api
+from dabai.api.desk import routers as desk_routers
 from dabai.api.facts import router as facts
 from dabai.api.health import router as health
 from dabai.desk import trust
 
 api.add_router("", health)
 api.add_router("", facts)
+
+for _prefix, _router in desk_routers:
+    api.add_router(_prefix, _router)
 
 urlpatterns: list[URLPattern | URLResolver] = [path("api/v1/", api.urls), *trust.urlpatterns]

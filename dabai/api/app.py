@@ -18,6 +18,12 @@ STATUS = {
     "too_many": 429,
     "wrong_state": 409,
     "token_unknown": 401,
+    "login_wrong": 401,
+    "step_impossible": 409,
+    "round_frozen": 409,
+    "round_over": 409,
+    "device_unexplained": 409,
+    "import_state": 409,
 }
 
 api = NinjaAPI(title="Dabai", version="1.0.0", urls_namespace="api", docs_url=None, openapi_url="/openapi.json")

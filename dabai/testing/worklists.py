@@ -1,0 +1,114 @@
+"""What waits at the laboratory's desks: readings to review, and approved readings to release.
+
+A reading waits for review until somebody other than its reader has approved or returned it, and for release until it is
+released. Read from facts, so a list is right at the moment it is asked for, whatever the worker has still to do.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from dabai.testing.models import DecisionKind, Outcome
+
+NIL = UUID(int=0)
+STATES = ("to_review", "to_release")
+
+IN_FORCE = "NOT EXISTS (SELECT 1 FROM journal_withdrawal w WHERE w.district = {0}.district AND w.target = {0}.id)"
+
+# The newest review that counts: by a known person, and not by the reader.
+REVIEW = f"""
+    SELECT a.kind FROM testing_result_decision a
+    WHERE a.district = r.district AND a.result = r.id AND a.actor IS NOT NULL AND a.actor IS DISTINCT FROM r.actor
+     AND a.kind IN ({DecisionKind.APPROVED.value}, {DecisionKind.RETURNED.value}) AND {IN_FORCE.format("a")}
+    ORDER BY a.happened_at DESC, a.id DESC LIMIT 1"""  # noqa: S608 - constants only
+RELEASED = f"""EXISTS (
+    SELECT 1 FROM testing_result_decision d
+    WHERE d.district = r.district AND d.result = r.id AND d.kind = {DecisionKind.RELEASED.value}
+     AND {IN_FORCE.format("d")})"""  # noqa: S608 - constants only
+WAITS = {
+    "to_review": "v.kind IS NULL",
+    "to_release": f"v.kind = {DecisionKind.APPROVED.value} AND NOT {RELEASED}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingResult:
+    """A reading on a worklist. ``people`` and ``single`` are the tube's, as far as the worker has them."""
+
+    id: UUID
+    tube: str
+    outcome: str
+    read_at: datetime
+    run: str
+    ct: dict[str, float | None] | None
+    lab: int
+    reader: int | None
+    reader_name: str
+    people: int
+    single: bool
+    contested: bool
+
+
+def statement(state: str, columns: str, tail: str = "") -> str:
+    """The list of one state."""
+    return f"""
+SELECT {columns} FROM testing_result r
+LEFT JOIN LATERAL ({REVIEW}) v ON true
+LEFT JOIN testing_tube t ON t.district = r.district AND t.operation = r.operation AND t.tube = r.tube
+LEFT JOIN access_user u ON u.id = r.actor
+WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.id > %(after)s
+ AND (%(lab)s::int IS NULL OR r.lab = %(lab)s) AND (%(outcome)s::int IS NULL OR r.outcome = %(outcome)s)
+ AND {IN_FORCE.format("r")} AND {WAITS[state]} {tail}"""  # noqa: S608 - constants only
+
+
+COLUMNS = """r.id, r.tube, r.outcome, r.happened_at, r.run, r.ct::text, r.lab, r.actor, coalesce(u.display_name, ''),
+ coalesce(t.people, 0), coalesce(t.single, false), coalesce(t.contested, false)"""
+
+
+def waiting_results(
+    *,
+    district: int,
+    operation: int,
+    state: str,
+    lab: int | None = None,
+    outcome: str = "",
+    after: UUID | None = None,
+    limit: int = 100,
+) -> list[WaitingResult]:
+    """Readings that wait, by id (which begins with the time for results read one by one). One statement."""
+    with connection.cursor() as cursor:
+        values = given(district, operation, lab, outcome) | {"after": after or NIL, "limit": limit}
+        cursor.execute(statement(state, COLUMNS, "ORDER BY r.id LIMIT %(limit)s"), values)
+        return [row_of(row) for row in cursor.fetchall()]
+
+
+def waiting_counts(*, district: int, operation: int, lab: int | None = None) -> dict[str, int]:
+    """How many readings wait in each state. Two statements."""
+    counts = {}
+    with connection.cursor() as cursor:
+        for state in STATES:
+            cursor.execute(statement(state, "count(*)"), given(district, operation, lab, "") | {"after": NIL})
+            counts[state] = cursor.fetchone()[0]
+    return counts
+
+
+def given(district: int, operation: int, lab: int | None, outcome: str) -> dict[str, Any]:
+    """What every list is asked with."""
+    number = Outcome[outcome.upper()].value if outcome else None
+    return {"district": district, "operation": operation, "lab": lab, "outcome": number}
+
+
+def row_of(row: tuple[Any, ...]) -> WaitingResult:
+    """One row, numbers as words."""
+    key, tube, outcome, read_at, run, ct, *rest = row
+    return WaitingResult(key, tube, Outcome(outcome).name.lower(), read_at, run, loaded(ct), *rest)
+
+
+def loaded(text: str | None) -> dict[str, float | None] | None:
+    """Cycles by target."""
+    found = json.loads(text) if text else None
+    return found if isinstance(found, dict) else None
