@@ -26,6 +26,7 @@ from dabai.kernel.refusal import Refusal
 from dabai.people.rules import KeyGroup
 from dabai.places.models import Area, Site
 from dabai.protocols.models import Operation, Profile
+from dabai.protocols.queries import pool_sizes
 from dabai.testing import rules
 from dabai.testing.models import Round, RoundEstimate, RoundSite, RoundStep
 
@@ -52,7 +53,7 @@ class Plan:
 
 
 def draft(*, by: User | None, operation: int, plan: Plan, number: int | None = None) -> Round:
-    """A new round of an operation. ``number`` defaults to the next one, the profile to that of the operation.
+    """A new round of an operation. Left out: the next number, and profile and pool size of the operation.
 
     Refusals: those of ``rules.normalise_scope`` and ``rules.check_times``; ``testing.area_unknown``,
     ``testing.group_unknown``, ``testing.pool_size``, ``testing.number_taken``, ``testing.name_missing``.
@@ -108,10 +109,18 @@ def checked(plan: Plan, operation: Operation) -> dict[str, Any]:
         "areas": areas,
         "groups": checked_groups(plan.groups),
         "profile": profile.pk,
-        "pool_size": plan.pool_size or 10,
+        "pool_size": checked_pool(plan.pool_size, profile.body),
         "starts_at": plan.starts_at,
         "ends_at": plan.ends_at,
     }
+
+
+def checked_pool(wanted: int | None, body: dict[str, Any]) -> int:
+    """How many people share a tube where no rule of the profile says otherwise. Refusal ``testing.pool_size``."""
+    sizes, usual = pool_sizes(body)
+    if wanted is not None and wanted not in sizes:
+        raise Refusal("testing.pool_size", "pool_size")
+    return wanted or usual
 
 
 def checked_groups(groups: Sequence[str]) -> list[str]:

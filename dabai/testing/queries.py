@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from dabai.journal.reference import RoundReference
-from dabai.protocols.models import Profile
+from dabai.protocols.models import Operation, Profile
 from dabai.protocols.queries import tube_pattern
 from dabai.testing import rules
 from dabai.testing.models import Round, RoundEstimate, RoundSite, RoundStep
@@ -82,6 +82,14 @@ def round_references(operation: int) -> dict[int, RoundReference]:
     rounds = list(Round.objects.filter(operation=operation))
     patterns = {one.pk: tube_pattern(one.body) for one in Profile.objects.filter(pk__in={r.profile for r in rounds})}
     return {one.pk: RoundReference(one.pk, one.approved_at, one.closed_at, patterns.get(one.profile)) for one in rounds}
+
+
+def tube_patterns(operation: int) -> list[str]:
+    """The foreign barcodes that some profile of the operation accepts: its own and those of its rounds."""
+    of_rounds = Round.objects.filter(operation=operation).values("profile")
+    of_operation = Operation.objects.filter(pk=operation).values("profile")
+    bodies = Profile.objects.filter(Q(pk__in=of_rounds) | Q(pk__in=of_operation)).values_list("body", flat=True)
+    return sorted({pattern for body in bodies if (pattern := tube_pattern(body))})
 
 
 def nameless_communities(round_id: int) -> list[str]:
