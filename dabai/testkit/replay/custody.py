@@ -1,4 +1,4 @@
-"""The way of a tube from the rack to the laboratory's screen: bags, boxes, couriers, runs (人→管→袋→箱→交接→接收→结果)."""
+"""The way of a tube from the rack to the laboratory: bags, boxes, couriers, runs (管→袋→箱→交接→接收→结果)."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -98,7 +98,8 @@ def pack(scenario: Scenario, truth: RoundTruth) -> list[Box]:
 def _pack_site(
     scenario: Scenario, truth: RoundTruth, tubes: list[Tube], times: list[datetime], courier: int, lab: SitePlan
 ) -> Iterator[Box]:
-    waiting, forgotten = list(tubes), []
+    waiting = list(tubes)
+    forgotten: list[Tube] = []
     for time in times:
         last = time == times[-1]
         ready = [t for t in waiting if last or (t.sealed_at <= time - LOADING and not _set_aside(t))]

@@ -40,9 +40,7 @@ class Desk:
         return self._again_when_logged_out(lambda: self.wire.post(f"{BASE}/{path}", self._headers, body))
 
     def upload(self, path: str, fields: Mapping[str, str], **files: File) -> Any:
-        return self._again_when_logged_out(
-            lambda: self.wire.upload(f"{BASE}/{path}", self._headers, fields, **files)
-        )
+        return self._again_when_logged_out(lambda: self.wire.upload(f"{BASE}/{path}", self._headers, fields, **files))
 
     def pages(self, path: str, key: str, **query: object) -> Iterator[Any]:
         """Every item of a list that comes in pages."""

@@ -16,7 +16,7 @@ from dabai.testkit.replay.scenario import RoundPlan, Scenario, SitePlan, Span, s
 
 POST_HOURS = (time(6, 30), time(18, 30))
 DEFERRED = 0.03
-NEVER_CAME = (("excused", 30), ("refused", 15), ("absent", 20), ("silent", 35))
+NEVER_CAME = {"excused": 30, "refused": 15, "absent": 20, "silent": 35}
 
 
 @dataclass(slots=True)
@@ -190,9 +190,7 @@ def _within(rng: random.Random, span: Span) -> datetime:
     return span.start + timedelta(seconds=int(rng.random() * span.seconds))
 
 
-def _station_day(
-    scenario: Scenario, truth: RoundTruth, site: SitePlan, station: int, queue: Queue
-) -> Iterator[Tube]:
+def _station_day(scenario: Scenario, truth: RoundTruth, site: SitePlan, station: int, queue: Queue) -> Iterator[Tube]:
     """The tubes of a station, spread over the round's sessions."""
     pools = list(_pools(queue, truth.plan.pool_size))
     sessions = truth.plan.sessions
@@ -267,11 +265,10 @@ def _never_came(
     came = {person.key for queue in queues.values() for person in queue}
     came |= {person.key for people in late.values() for person in people}
     sites = list({site: None for site, _ in queues})
-    names, weights = zip(*NEVER_CAME, strict=True)
     for person in truth.due:
         if person.key in came:
             continue
-        what = rng.choices(names, weights)[0]
+        what = rng.choices(list(NEVER_CAME), list(NEVER_CAME.values()))[0]
         if what == "excused":
             truth.excused.append(person)
         elif what != "silent":
@@ -301,7 +298,8 @@ def _post_day(world: World, truth: RoundTruth, site: SitePlan, day: date, count:
     zone = truth.plan.starts_at.tzinfo
     span = Span(*(datetime.combine(day, hour, zone) for hour in POST_HOURS))
     for station in range(1, site.stations + 1):
-        pools = list(_pools([_without_group(person) for person in people[station - 1 :: site.stations]], truth.plan.pool_size))
+        queue = [_without_group(person) for person in people[station - 1 :: site.stations]]
+        pools = list(_pools(queue, truth.plan.pool_size))
         step = span.seconds / max(1, len(pools))
         for n, pool in enumerate(pools):
             yield _tube(truth, site, station, pool, _moment([span], n * step, 600), pace=min(50.0, step / 11))

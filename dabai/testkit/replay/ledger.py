@@ -23,7 +23,7 @@ class Expected(NamedTuple):
 
 @dataclass
 class Comparison:
-    """How many people (or tubes) were compared, and which differ. Examples name the driver's own numbers, never a name."""
+    """How many people (or tubes) were compared, and which differ. Examples have the driver's numbers, never a name."""
 
     compared: int = 0
     different: int = 0
@@ -76,9 +76,7 @@ def _outcome(tubes: list[Tube], *, excused: bool) -> str:
     return "pending" if suspect and not cleared else "negative"
 
 
-def compare_people(
-    truth: RoundTruth, rows: Iterable[Mapping[str, Any]], keys: Mapping[str, int]
-) -> Comparison:
+def compare_people(truth: RoundTruth, rows: Iterable[Mapping[str, Any]], keys: Mapping[str, int]) -> Comparison:
     """The server's people of a round against the truth. ``keys``: whom each id that was ever met stands for."""
     number = truth.plan.number
     expected = expected_people(truth)
@@ -105,14 +103,14 @@ def compare_tubes(truth: RoundTruth, rows: Iterable[Mapping[str, Any]]) -> Compa
     actual = {row["tube"]: _tube_row(row) for row in rows}
     result = Comparison()
     for tube in truth.tubes:
-        wanted = (len(tube.swabs), tube.fate or (tube.outcome if tube.released else None))
+        wanted = (None, tube.fate) if tube.fate else (len(tube.swabs), tube.outcome if tube.released else None)
         result.note(f"round {number}, tube {tube.label}", wanted, actual.pop(tube.label, None))
     for label, found in actual.items():
         result.note(f"round {number}, tube {label}", None, found)
     return result
 
 
-def _tube_row(row: Mapping[str, Any]) -> tuple[int, str | None]:
-    state = row["state"]
-    fate = state if state in ("voided", "rejected") else (row["outcome"] if row["released"] else None)
-    return row["people"], fate
+def _tube_row(row: Mapping[str, Any]) -> tuple[int | None, str | None]:
+    if row["state"] in ("voided", "rejected"):
+        return None, row["state"]
+    return row["people"], row["outcome"] if row["released"] else None

@@ -161,8 +161,9 @@ HAPPENS: dict[str, Callable[[RoundTruth, Tube], None]] = {
 
 
 def held_back(truth: RoundTruth, count: int) -> None:
-    """The last tubes of the day, read but not yet released when the story ends: their people still wait."""
-    last = sorted((t for t in truth.tubes if t.valid and not t.mishap), key=lambda t: (t.sealed_at, t.label))
+    """The last tubes of the sessions, read but not yet released when the story ends: their people still wait."""
+    plain = [tube for tube in truth.tubes if tube.valid and not tube.mishap and not tube.make_up]
+    last = sorted(plain, key=lambda tube: (tube.sealed_at, tube.label))
     for tube in last[len(last) - count :]:
         tube.released = False
 

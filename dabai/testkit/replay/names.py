@@ -28,8 +28,8 @@ UNUSED_MOBILE = "164"
 
 def name(rng: random.Random) -> str:
     """Surname and one or, more often, two characters."""
-    given = rng.choice(GIVEN) + (rng.choice(GIVEN) if rng.random() < 0.8 else "")
-    return rng.choice(SURNAMES) + given
+    surname: str = rng.choice(SURNAMES)
+    return surname + rng.choice(GIVEN) + (rng.choice(GIVEN) if rng.random() < 0.8 else "")
 
 
 def phone(rng: random.Random) -> str:

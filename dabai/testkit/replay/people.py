@@ -102,7 +102,7 @@ def _shared_in_households(people: int, households: list[int]) -> list[int]:
 
 
 def roster(scenario: Scenario) -> list[Person]:
-    """Everybody on the list: the whole district, or the communities of the rounds; ``key`` is the place in this list."""
+    """Everybody on the list: the district, or the communities of the rounds; ``key`` is the place in this list."""
     wanted = set(scenario.in_scope)
     people: list[Person] = []
     for index, shape in enumerate(shapes(scenario)):

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from dabai.testkit.replay.custody import Batch
@@ -106,7 +107,7 @@ def _released_at(batches: Sequence[Batch], tube: Tube) -> datetime:
 
 def _swap(rng: random.Random, mine: list[Parcel]) -> None:
     """Now and then a parcel overtakes the one before it."""
-    for first, second in zip(mine, mine[1:], strict=False):
+    for first, second in pairwise(mine):
         if rng.random() < SWAPPED and second.send_at - first.send_at < timedelta(hours=1):
             first.send_at = second.send_at + timedelta(seconds=1)
 

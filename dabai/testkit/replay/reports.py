@@ -1,7 +1,7 @@
 """What phones and laboratories report about the truth: facts, as the contract of ``POST /api/v1/facts`` has them.
 
-A phone knows a person from its list, or registers them on the spot: the id of that fact is then the person's id for this
-phone. Mishaps show here as what people really send: the wrong record first, and what puts it right after it.
+A phone knows a person from its list, or registers them on the spot: the id of that fact is then the person's id for
+this phone. Mishaps show here as what people really send: the wrong record first, and what puts it right after it.
 """
 
 import os
@@ -175,7 +175,8 @@ class _TubeReport:
                 self.sample(swab.at, self.person(swab))
         body = self.where | {"tube": tube.scanned}
         if tube.fate == "voided":
-            self.add("testing.tube_voided", tube.sealed_at, body | {"reason": "掉落地面"}, drop=("station",), ends=True)
+            del body["station"]
+            self.add("testing.tube_voided", tube.sealed_at, body | {"reason": "掉落地面"}, ends=True)
             return
         self.add("testing.tube_sealed", tube.sealed_at, body | {"people": len(tube.swabs)}, ends=True)
 
@@ -199,8 +200,7 @@ class _TubeReport:
     def by(self) -> str:
         return sampler(self.tube.site, self.tube.station)
 
-    def add(self, kind: str, at: datetime, body: dict[str, Any], *, drop: tuple[str, ...] = (), ends: bool = False) -> str:
-        body = {key: value for key, value in body.items() if key not in drop}
+    def add(self, kind: str, at: datetime, body: dict[str, Any], *, ends: bool = False) -> str:
         return self.reports.add(self.phone, kind, at, body, by=self.by, ends=ends)
 
     def sample(self, at: datetime, person: str, *, tube: str | None = None) -> str:
@@ -288,19 +288,13 @@ def _wrong_person(tube: _TubeReport, swab: Swab) -> None:
 
 
 def _moved(tube: _TubeReport, swab: Swab) -> None:
-    """Recorded in the neighbouring tube; the packer finds a swab too many and moves the record."""
+    """Recorded in the neighbouring tube; counting the rack shows it, and the record is moved."""
     assert tube.tube.partner is not None
     sample = tube.sample(swab.at, tube.person(swab), tube=tube.tube.partner.scanned)
-    site = tube.tube.site
-    body = {
-        "round": tube.reports.round,
-        "site": tube.reports.site(site),
-        "sample": sample,
-        "to_tube": tube.tube.scanned,
-        "reason": "清点时发现登错管",
-    }
     at = max(tube.tube.sealed_at, tube.tube.partner.sealed_at) + 10 * MINUTE
-    tube.reports.add(packer_of(site), "testing.sample_moved", at, body, by=packer(site), ends=True)
+    body = {"round": tube.reports.round, "site": tube.reports.site(tube.tube.site), "sample": sample}
+    body |= {"to_tube": tube.tube.scanned, "reason": "清点时发现登错管"}
+    tube.add("testing.sample_moved", at, body, ends=True)
 
 
 ODD: dict[str, Callable[[_TubeReport, Swab], None]] = {

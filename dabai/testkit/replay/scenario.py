@@ -149,7 +149,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def load(folder: Path, scale: float = 1.0) -> Scenario:
+def load(folder: Path, scale: float = 1.0, rate: float | None = None) -> Scenario:
     """Read a scenario folder. One that says ``from`` takes what it does not say itself from the other."""
     if not (folder / "scenario.toml").is_file():
         raise ScenarioError(f"no scenario in {folder}")
@@ -170,19 +170,18 @@ def load(folder: Path, scale: float = 1.0) -> Scenario:
         field=data["field"],
         start=data["clock"]["start"],
         end=data["clock"]["end"],
-        rate=data["clock"]["rate"],
+        rate=rate or data["clock"]["rate"],
         whole_district=data["roster"]["scope"] == "district",
         rounds=tuple(plan for plan in rounds if plan.number in wanted),
         sites=tuple(_site(row) for row in read_csv(files["sites"])),
         posts=posts,
         communities=_communities(read_csv(files["communities"]), rounds[0], scale),
         grids=_grids(read_csv(files["grids"])),
-        census={row["item"]: int(row["value"]) for row in read_csv(files["census"]) if row["unit"] != "persons/household"
-                and row["value"].isdigit()},
+        census={row["item"]: int(row["value"]) for row in read_csv(files["census"]) if row["value"].isdigit()},
         figures=_figures(read_toml(folder / "figures.toml"), scale),
         area_files=(files["areas"], files["grids"]),
         boundary=files["boundary"],
-    )  # fmt: skip
+    )
 
 
 def _joined(below: object, above: object) -> object:
@@ -190,7 +189,7 @@ def _joined(below: object, above: object) -> object:
 
 
 def _rounds(data: Mapping[str, Any], scale: float) -> tuple[list[RoundPlan], dict[str, int]]:
-    """The rounds with their scaled person-times. The first is published by itself; the others share what is left of the sum."""
+    """The rounds with scaled person-times. The first is published by itself; the others share the rest of the sum."""
     told = data["round"]
     posts = {code: scaled(count, scale) for code, count in data["posts"].items()}
     full = [plan["person_times"] for plan in told]

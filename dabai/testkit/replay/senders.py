@@ -95,7 +95,7 @@ class Sabotage:
 
 
 class Senders:
-    """The network between the points and the server. A device always uses the same thread, so that its order is its own."""
+    """The network between points and server. A device always uses the same thread, so that its order is its own."""
 
     def __init__(self, wire: Wire, clock: Clock, receipts: Receipts, sabotage: Sabotage) -> None:
         self.wire, self.clock, self.receipts, self.sabotage = wire, clock, receipts, sabotage

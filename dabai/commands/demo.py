@@ -1,0 +1,74 @@
+"""`dabai demo`: the Duji drill of 13 March on a server of its own, which then stays up to be looked at."""
+
+import argparse
+import shutil
+import time
+
+from dabai.commands import Trouble
+from dabai.commands._folder import data_folder, is_served, make_folders, unprivileged
+from dabai.commands._replay import Bar, OwnServer, ReplayTrouble, own_server, show, tell
+from dabai.commands.replay import read_scenario
+from dabai.commands.serve import check_port
+from dabai.testkit.replay.drive import Replay
+from dabai.testkit.replay.scenario import ScenarioError
+from dabai.testkit.replay.senders import Sabotage
+from dabai.testkit.replay.setting_up import Offices
+from dabai.testkit.replay.verdict import Verdict
+from dabai.testkit.replay.wire import Refused, Unreachable
+
+HELP = "replay the Duji drill on a server of its own and leave it up"
+SCENARIO = "duji-drill"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--scale", type=float, default=1.0, metavar="F")
+    parser.add_argument("--exit", action="store_true", help="stop the server when the bulletin is printed")
+
+
+def run(args: argparse.Namespace) -> int:
+    scenario = read_scenario(SCENARIO, args.scale, None)
+    check_port("127.0.0.1", args.port)
+    folder = data_folder() / "demo"
+    if is_served(folder):
+        raise Trouble("already_running", folder=folder, pid="?")
+    make_folders(data_folder(), unprivileged())
+    shutil.rmtree(folder, ignore_errors=True)
+    bar = Bar()
+    with own_server(folder, args.port, keep=True) as server:
+        replay = Replay(scenario, server, bar, Sabotage(None))
+        try:
+            verdict = replay.run()
+        except (ScenarioError, Refused, Unreachable) as problem:
+            raise ReplayTrouble("failed", problem=problem) from problem
+        finally:
+            bar.end()
+        assert replay.offices is not None
+        present(verdict, replay.offices, server)
+        if not args.exit:
+            stay(server)
+    return 0 if verdict.ok else 1
+
+
+def present(verdict: Verdict, offices: Offices, server: OwnServer) -> None:
+    """The bulletin, how long it took, and how to get in."""
+    print(verdict.bulletins[0]["text_zh"], end="\n\n")
+    show(verdict)
+    seconds = verdict.counts["seconds"]
+    before = sum(value for part, value in seconds.items() if part not in ("replay", "comparison"))
+    print(tell("demo_seconds", set_up=f"{before:.0f}", replay=f"{seconds['replay']:.0f}"))
+    print(tell("demo_url", url=server.url))
+    print(tell("demo_log_ins"))
+    for account in offices.log_ins:
+        role = tell("desk." + account.username.partition(".")[0])
+        print(f"  {account.username:<10} {account.password}  {role}")
+
+
+def stay(server: OwnServer) -> None:
+    """Wait for Ctrl-C, or for the server to end."""
+    print(tell("demo_stay"), flush=True)
+    try:
+        while server.process is not None and server.process.poll() is None:
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        print(tell("demo_stopping"), flush=True)
