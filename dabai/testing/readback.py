@@ -68,7 +68,7 @@ def people_of_round(
 ) -> list[dict[str, Any]]:
     """Everybody on the roster and everybody of whom a fact of the round speaks, by canonical id; one statement.
 
-    ``outcome`` is one of ``dabai.testing.outcomes``, but ``excused`` or ``outstanding`` instead of ``not_sampled``.
+    ``outcome`` is one of ``dabai.testing.outcomes``, but ``excused`` or ``outstanding`` instead of ``none``.
     """
     values = given(district, operation, round_id, areas, limit) | {"after": after or NIL}
     with connection.cursor() as cursor:
@@ -79,7 +79,7 @@ def people_of_round(
 def person_row(row: tuple[Any, ...]) -> dict[str, Any]:
     """One person of a round, numbers as words."""
     person, area, rostered, removed, excused, attempt, samples, tubes, outcome = row
-    if outcome == "not_sampled":
+    if outcome == "none":
         outcome = "outstanding" if excused is None else "excused"
     told = ChangeKind.EXEMPT if excused == ChangeKind.EXEMPT else attempt
     return {

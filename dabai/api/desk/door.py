@@ -1,11 +1,11 @@
-"""Who is at the desk's interface, and what may be done where. Every endpoint asks here first; nothing is open by default.
+"""Who is at the desk's interface, and what may be done where. Every endpoint asks here first; nothing is open.
 
 A script sends ``Authorization: Bearer <token>``; a browser has its session and, to change anything, the CSRF token.
-``asks`` names the permission; ``Access`` then says in which areas the user holds it. An operation in which somebody has no
-role at all does not exist for them.
+``asks`` names the permission; ``Access`` then says in which areas the user holds it. An operation in which somebody has
+no role at all does not exist for them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -26,6 +26,8 @@ from dabai.figures.models import Bulletin
 from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
 from dabai.people.models import Import
+from dabai.protocols.models import Operation
+from dabai.protocols.queries import operations_of
 from dabai.testing.models import Round
 
 View = Callable[..., Any]
@@ -49,7 +51,7 @@ class TokenAuth(HttpBearer):
 class CsrfCheck(CsrfViewMiddleware):
     """The middleware's check as a question."""
 
-    def _reject(self, request: HttpRequest, reason: str) -> str:  # noqa: ARG002
+    def _reject(self, request: HttpRequest, reason: str) -> str:
         return reason
 
 
@@ -61,7 +63,7 @@ class SessionAuth(APIKeyCookie):
     def __init__(self) -> None:
         super().__init__(csrf=False)
 
-    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:  # noqa: ARG002
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
         """The logged-in user. Refusal ``api.csrf_not_allowed``."""
         user = request.user
         if not user.is_authenticated or "Authorization" in request.headers:
@@ -161,8 +163,8 @@ def admit(user: User, permissions: tuple[Permission, ...], named: dict[str, Any]
     return access
 
 
-def operation_of(named: dict[str, Any]) -> int:
-    """The operation that a path names, itself or through a thing of its own; 0 for a path without any."""
+def operation_of(named: dict[str, Any]) -> int | None:
+    """The operation that a path names, itself or through a thing of its own; None for a path without any."""
     if "operation" in named:
         return int(named["operation"])
     for name, (table, code) in THINGS.items():
@@ -171,7 +173,7 @@ def operation_of(named: dict[str, Any]) -> int:
             if found is None:
                 raise Refusal(code, name)
             return int(found)
-    return 0
+    return None
 
 
 def in_range(number: int) -> int:
@@ -179,11 +181,11 @@ def in_range(number: int) -> int:
     return number if 0 < number < 2**31 else 0
 
 
-def open_access(user: User, operation: int) -> Access:
-    """What the user may do in an operation (0: in the installation). An operation that none of their roles reaches is
+def open_access(user: User, operation: int | None) -> Access:
+    """What the user may do in an operation (None: in the installation). An operation that none of their roles reaches is
     not there: refusal ``access.operation_not_found``."""
     grants, at = access_queries.grants_of(user), clock.now()
-    if not operation:
+    if operation is None:
         return Access(user, 0, 0, "", tuple(grants), at)
     found = access_queries.operation_row(in_range(operation))
     held = [one for one in grants if rules.in_force(one, at) and rules.in_operation(one, operation)]
@@ -192,9 +194,17 @@ def open_access(user: User, operation: int) -> Access:
     return Access(user, operation, found.district, found.kind, tuple(grants), at)
 
 
-def like(prefixes: Collection[str]) -> list[str]:
-    """Prefixes as patterns for ``LIKE ANY``."""
-    return [f"{prefix}%" for prefix in prefixes]
+def operations_reached(user: User) -> list[Operation]:
+    """The operations in which the user has a role now, newest first."""
+    grants, at = access_queries.grants_of(user), clock.now()
+    held = [one for one in grants if rules.in_force(one, at)]
+    return [
+        found
+        for found in operations_of()
+        if any(
+            rules.in_operation(one, found.pk) and access_queries.in_district(one.area, found.district) for one in held
+        )
+    ]
 
 
 def read_uuid(text: str | None, field: str) -> UUID | None:

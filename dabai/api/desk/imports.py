@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import File, Form, Query, Router, Schema
+from ninja import File, Form, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 from pydantic import Field
 
@@ -113,7 +113,7 @@ def mine(request: HttpRequest, import_id: int) -> Import:
 @asks(Permission.IMPORT_PEOPLE)
 def upload(
     request: HttpRequest, operation: int, form: Form[ImportForm], file: File[UploadedFile]
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     """Upload a list. It is read in the background; poll ``GET imports/{id}`` until it is ``staged`` or ``failed``."""
     access, size = access_of(request), checked(file, LARGEST).size or 0
     mapping = read_mapping(form.mapping)
@@ -130,7 +130,7 @@ def upload(
     )
     if mapping:
         actions.choose_columns(by=access.user, import_id=found.pk, columns=mapping)
-    return 202, shown(Import.objects.get(pk=found.pk))
+    return Status(202, shown(Import.objects.get(pk=found.pk)))
 
 
 def read_mapping(text: str) -> dict[str, str]:
@@ -153,21 +153,21 @@ def one_import(request: HttpRequest, import_id: int) -> dict[str, Any]:
 
 @router.post("/imports/{import_id}/commit", response={202: ImportOut})
 @asks(Permission.IMPORT_PEOPLE)
-def commit(request: HttpRequest, import_id: int) -> tuple[int, dict[str, Any]]:
+def commit(request: HttpRequest, import_id: int) -> Status[dict[str, Any]]:
     """Take a reviewed list. Refusal ``people.import_state`` unless it is staged."""
     mine(request, import_id)
     actions.accept_import(by=access_of(request).user, import_id=import_id)
-    return 202, shown(Import.objects.get(pk=import_id))
+    return Status(202, shown(Import.objects.get(pk=import_id)))
 
 
 @router.post("/imports/{import_id}/discard", response={202: ImportOut})
 @asks(Permission.IMPORT_PEOPLE)
-def discard(request: HttpRequest, import_id: int, body: Discard | None = None) -> tuple[int, dict[str, Any]]:
+def discard(request: HttpRequest, import_id: int, body: Discard | None = None) -> Status[dict[str, Any]]:
     """Throw a list away."""
     mine(request, import_id)
     reason = body.reason if body else ""
     actions.discard_import(by=access_of(request).user, import_id=import_id, reason=reason)
-    return 202, shown(Import.objects.get(pk=import_id))
+    return Status(202, shown(Import.objects.get(pk=import_id)))
 
 
 @router.get("/imports/{import_id}/rows", response=RowList)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import AwareDatetime, Field
 
 from dabai.access.queries import devices_to_ask_about
@@ -109,7 +109,7 @@ def list_rounds(request: HttpRequest, operation: int) -> dict[str, Any]:
 
 @router.post("/operations/{operation}/rounds", response={201: RoundOut})
 @asks(Permission.PLAN_ROUNDS)
-def draft(request: HttpRequest, operation: int, body: NewRound) -> tuple[int, dict[str, Any]]:
+def draft(request: HttpRequest, operation: int, body: NewRound) -> Status[dict[str, Any]]:
     """Draft a round with its points and counts, all or nothing."""
     access = access_of(request)
     plan = actions.Plan(
@@ -128,7 +128,7 @@ def draft(request: HttpRequest, operation: int, body: NewRound) -> tuple[int, di
         if body.estimates:
             people = {one.area: one.people for one in body.estimates}
             actions.estimate(by=access.user, round_id=found.pk, people=people)
-    return 201, shown(found)
+    return Status(201, shown(found))
 
 
 @router.get("/rounds/{round_id}", response=RoundOut)

@@ -66,7 +66,7 @@ class Named(Schema):
 
 @router.post("/first-admin", auth=None, response=Named)
 @public
-def first_admin(request: HttpRequest, body: FirstAdmin) -> dict[str, str]:  # noqa: ARG001
+def first_admin(request: HttpRequest, body: FirstAdmin) -> dict[str, str]:
     """Make the first administrator. Works once, while there is none."""
     user = actions.use_link(
         token=token_of(body.token), password=body.password, username=body.username, display_name=body.display_name
@@ -76,7 +76,7 @@ def first_admin(request: HttpRequest, body: FirstAdmin) -> dict[str, str]:  # no
 
 @router.post("/welcome", auth=None, response=Named)
 @public
-def welcome(request: HttpRequest, body: Welcome) -> dict[str, str]:  # noqa: ARG001
+def welcome(request: HttpRequest, body: Welcome) -> dict[str, str]:
     """Set the password of a new account, or a forgotten one, by its one-time token."""
     return {"username": actions.use_link(token=token_of(body.token), password=body.password).username}
 
