@@ -106,8 +106,8 @@ def derive_group(cursor: Any, touched: testing_derive.Touched, marks: list[tuple
     people = {str(one) for one in touched.people}
     if people:
         found += people_derive.identity_findings(cursor, touched.district, touched.operation, touched.people)
-    subjects = [*testing_attention.subjects(touched), *sorted(people)]
-    cases.renew(cursor, touched.district, touched.operation, subjects, found)
+    looked_at = {**testing_attention.looked_at(touched), "people": people}
+    cases.renew(cursor, touched.district, touched.operation, looked_at, found)
 
 
 def sort_marks(touched: testing_derive.Touched, marks: list[tuple[int, str]]) -> set[UUID]:

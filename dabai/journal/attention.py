@@ -5,7 +5,7 @@ lock as the journal, so that the changes feed carries it to phones.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from dabai.journal.intake import SEQ_LOCK
@@ -30,11 +30,16 @@ ON CONFLICT (district, operation, code, subject) DO UPDATE SET
 """
 
 
-def renew(cursor: Any, district: int, operation: int, subjects: Sequence[str], found: list[dict[str, Any]]) -> None:
-    """Make the cases of ``subjects`` equal to ``found``: new ones open, unchanged ones stay, gone ones close.
+def renew(
+    cursor: Any, district: int, operation: int, looked_at: Mapping[str, Set[str]], found: list[dict[str, Any]]
+) -> None:
+    """Make cases equal to ``found``: new ones open, unchanged ones stay, gone ones close.
 
-    Must be the last statements before COMMIT: the district's ``seq`` lock is held afterwards.
+    ``looked_at`` names the subjects that were examined by what they are (the first word of a code: ``tube``,
+    ``person``); cases about others are left alone. Must be the last statements before COMMIT: the district's ``seq``
+    lock is held afterwards.
     """
+    subjects = sorted(set().union(*looked_at.values()))
     if not subjects:
         return
     settled = settlements(cursor, district, operation, subjects)
@@ -46,6 +51,8 @@ def renew(cursor: Any, district: int, operation: int, subjects: Sequence[str], f
     )
     rows = []
     for code, subject, facts, detail, state, area, site, number, at in cursor.fetchall():
+        if subject not in looked_at.get(code.partition(".")[0], ()):
+            continue
         case = wanted.pop((code, subject), None)
         old = {"facts": loaded(facts), "detail": loaded(detail), "state": state}
         if case is None and state != "gone":

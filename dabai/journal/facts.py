@@ -80,7 +80,7 @@ def subject_mark(code: str, subject: str) -> tuple[MarkKind, str]:
     """Which mark makes the worker look at a case again."""
     if code.startswith("box."):
         return MarkKind.BOX, subject
-    if code.startswith("people."):
+    if code.startswith(("people.", "person.")):
         return MarkKind.PERSON, subject
     return MarkKind.RESULT, subject
 

@@ -61,16 +61,29 @@ SELECT 'tube.person_unknown', l.tube, array_agg(l.id ORDER BY l.id), jsonb_build
   FROM landed l JOIN t USING (tube)
   WHERE NOT EXISTS (SELECT 1 FROM people_person p WHERE p.district = %(district)s AND p.id = l.person)
   GROUP BY l.tube
-UNION ALL
-SELECT 'tube.person_twice', l.tube, array_agg(l.id ORDER BY l.id), '{{}}', min(t.area), min(t.site), min(t.round),
-       max(l.happened_at)
-  FROM landed l JOIN t USING (tube) LEFT JOIN people_identity i ON i.district = %(district)s AND i.person = l.person
-  JOIN testing_coverage c ON c.district = %(district)s AND c.round = l.round
-    AND c.person = COALESCE(i.canonical, l.person)
-  WHERE NOT t.single AND cardinality(c.tubes) > 1 AND NOT EXISTS (
+"""
+
+TWICE = """
+SELECT c.person FROM testing_coverage c
+WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND cardinality(c.tubes) > 1 AND NOT EXISTS (
+  SELECT 1 FROM testing_tube o WHERE o.district = %(district)s AND o.operation = %(operation)s
+    AND o.tube = ANY(c.tubes) AND o.single)
+"""
+
+TWICE_FINDINGS = f"""
+WITH member AS (
+  SELECT unnest(%(people)s::uuid[]) AS person, unnest(%(people)s::uuid[]) AS canonical
+  UNION SELECT i.person, i.canonical FROM people_identity i
+    WHERE i.district = %(district)s AND i.canonical = ANY(%(people)s)),
+landed AS MATERIALIZED ({LANDED} AND s.person IN (SELECT person FROM member))
+SELECT 'person.sampled_twice', c.person::text, array_agg(l.id ORDER BY l.id),
+       jsonb_build_object('tubes', cardinality(c.tubes)), c.area, c.site, c.round, max(l.happened_at)
+FROM testing_coverage c JOIN member m ON m.canonical = c.person JOIN landed l ON l.person = m.person AND l.round = c.round
+WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND cardinality(c.tubes) > 1
+  AND l.tube = ANY(c.tubes) AND NOT EXISTS (
     SELECT 1 FROM testing_tube o WHERE o.district = %(district)s AND o.operation = %(operation)s
       AND o.tube = ANY(c.tubes) AND o.single)
-  GROUP BY l.tube
+GROUP BY c.person, c.tubes, c.area, c.site, c.round
 """
 
 BOX_FINDINGS = f"""
@@ -91,13 +104,28 @@ COLUMNS = ("code", "subject", "facts", "detail", "area", "site", "round", "happe
 
 
 def findings(cursor: Any, touched: Touched) -> list[dict[str, Any]]:
-    """Every finding about the touched tubes and boxes: two statements."""
+    """Every finding about the touched tubes, boxes and people: at most four statements."""
     found: list[dict[str, Any]] = []
     if touched.results:
         found += read(cursor, FINDINGS, touched.parameters(tubes=touched.results))
     if touched.boxes:
         found += read(cursor, BOX_FINDINGS, touched.parameters(boxes=touched.boxes))
+    found += sampled_twice(cursor, touched)
     return found
+
+
+def sampled_twice(cursor: Any, touched: Touched) -> list[dict[str, Any]]:
+    """People with valid samples in two pools of a round: nearly always there are none, and one statement says so."""
+    if not touched.covered:
+        return []
+    cursor.execute(TWICE, touched.parameters(people=touched.covered))
+    people = {row[0] for row in cursor.fetchall()}
+    return latest_round(read(cursor, TWICE_FINDINGS, touched.parameters(people=people))) if people else []
+
+
+def latest_round(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One case a person: of their newest round."""
+    return list({one["subject"]: one for one in sorted(found, key=lambda one: one["round"])}.values())
 
 
 def read(cursor: Any, statement: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,9 +137,10 @@ def read(cursor: Any, statement: str, parameters: dict[str, Any]) -> list[dict[s
     return rows
 
 
-def subjects(touched: Touched) -> list[str]:
-    """The subjects whose cases are looked at anew."""
-    return sorted(touched.results | touched.boxes)
+def looked_at(touched: Touched) -> dict[str, set[str]]:
+    """The subjects that ``findings`` examined, by the first word of the codes that it can raise about them."""
+    people = {str(one) for one in touched.covered}
+    return {"tube": touched.results, "result": touched.results, "box": touched.boxes, "person": people}
 
 
 def open_codes() -> Sequence[str]:
@@ -126,6 +155,6 @@ def open_codes() -> Sequence[str]:
         "tube.unregistered",
         "tube.sample_after_seal",
         "tube.person_unknown",
-        "tube.person_twice",
+        "person.sampled_twice",
         "box.count_differs",
     )

@@ -384,6 +384,7 @@ class Touched:
     results: set[str] = field(default_factory=set)
     people: set[UUID] = field(default_factory=set)
     boxes: set[str] = field(default_factory=set)
+    covered: set[UUID] = field(default_factory=set)
     areas: set[tuple[int, str]] = field(default_factory=set)
     sites: set[tuple[int, int]] = field(default_factory=set)
 
@@ -478,6 +479,7 @@ def derive_coverage(cursor: Any, touched: Touched, people: Sequence[UUID], round
     cursor.execute(COVERED_CELLS, cells)
     touched.areas.update(cursor.fetchall())
     parameters = touched.parameters(rounds=list(rounds), people=canonical, members=members)
+    touched.covered |= canonical | members
     cursor.execute(COVERAGE, parameters)
     cursor.execute(COVERED_CELLS, cells)
     touched.areas.update(cursor.fetchall())
@@ -517,6 +519,7 @@ def derive(cursor: Any, touched: Touched, rounds: Sequence[int]) -> None:
         cursor.execute(ROSTER_CELLS, touched.parameters(people=touched.people, rounds=list(rounds)))
         touched.areas.update(cursor.fetchall())
     if changed - full:
-        cursor.execute(AREAS_OF_TUBES, touched.parameters(tubes=changed - full))
+        sources = closure(cursor, touched, changed - full)  # a sample may have been recorded in another tube
+        cursor.execute(AREAS_OF_TUBES, touched.parameters(tubes=sources))
         touched.areas.update(cursor.fetchall())
     derive_boxes(cursor, touched)

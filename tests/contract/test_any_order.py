@@ -44,7 +44,7 @@ def differences(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=25, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_order_repetition_and_split_end_in_the_same_state(drill: PreparedOperation, data: st.DataObject) -> None:
     with transaction.atomic():
