@@ -209,6 +209,7 @@ class StagedRow(models.Model):
     birth_year = models.SmallIntegerField(null=True)
     group = models.CharField(max_length=24, blank=True)
     doubt = models.CharField(max_length=40, blank=True, db_default="")
+    collective = models.BooleanField(db_default=False)
     key = models.SmallIntegerField()
     name_enc = models.BinaryField(null=True)
     number_enc = models.BinaryField(null=True)

@@ -1,0 +1,40 @@
+"""The processes that help an import: started afresh (spawn), given their keys in memory, each with its own connection.
+
+This module imports nothing of Django's at the top, because a new process comes here before Django is set up; for the
+same reason what it is given arrives packed.
+"""
+
+import pickle
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dabai.people.staging import RawRow, Stager
+
+_mine: "list[tuple[Stager, Any]]" = []
+
+
+def begin(packed: bytes) -> None:
+    """Make a new process ready to stage chunks of one import: what is packed are its ``ListSpec``, the keys, and how
+    to reach the database."""
+    import django
+
+    django.setup()
+    spec, keys, database = pickle.loads(packed)  # noqa: S301 - handed over in memory by the process that started this one
+    import psycopg
+    from psycopg.types.string import BytesBinaryDumper
+
+    from dabai.people.staging import Stager
+
+    connection = psycopg.connect(**database, application_name="dabai-import", autocommit=True)
+    connection.adapters.register_dumper(bytes, BytesBinaryDumper)  # the one that is compiled
+    connection.execute("SET synchronous_commit = off")
+    _mine[:] = [(Stager(spec, keys.ring()), connection)]
+
+
+def work(chunk: "Sequence[RawRow]") -> int:
+    """Stage one chunk in a transaction of its own; answers how many rows it had."""
+    stager, connection = _mine[0]
+    with connection.transaction(), connection.cursor() as cursor:
+        stager.stage(cursor, chunk)
+    return len(chunk)
