@@ -125,7 +125,7 @@ class OwnServer:
 
 @dataclass(frozen=True)
 class GivenServer:
-    """A server that somebody else runs on a drill clock, with nobody in it yet. ``token``: of its first administrator."""
+    """A server that somebody else runs on a drill clock, nobody in it yet. ``token``: of the first administrator."""
 
     url: str
     token: str

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from dabai.testkit.replay import reports
 from dabai.testkit.replay.day import EVENING_BEFORE, Appointment, Day, make_day, publish, waiting_people
 from dabai.testkit.replay.field import World
-from dabai.testkit.replay.people import roster
+from dabai.testkit.replay.people import Person, roster
 from dabai.testkit.replay.phones import wrong_clocks
 from dabai.testkit.replay.scenario import Scenario, ScenarioError
 from dabai.testkit.replay.senders import Receipts, Sabotage, Senders
@@ -55,6 +55,12 @@ class Replay:
         people = self._timed("roster", lambda: roster(self.scenario))
         token = self._timed("server", lambda: self.server.start(self.scenario))
         self.wire = Wire(self.server.url)
+        try:
+            return self._through(people, token)
+        finally:
+            self.wire.close()
+
+    def _through(self, people: list[Person], token: str) -> Verdict:
         self.offices = self._timed("set_up", lambda: set_up(self.wire, self.scenario, people, token, self.progress))
         self._timed("approval", lambda: self._make_days(World(self.scenario, people)))
         self._timed("server", lambda: self.server.morning(self.scenario))

@@ -138,6 +138,8 @@ class Senders:
     def stop(self) -> None:
         for lane in self.lanes:
             lane.stop()
+        for lane in self.lanes:
+            lane.join()
 
 
 class _Lane(threading.Thread):

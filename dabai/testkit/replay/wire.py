@@ -44,6 +44,12 @@ class Wire:
         parts = urlsplit(url)
         self.host, self.secure = parts.netloc, parts.scheme == "https"
         self.local = threading.local()
+        self.opened: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        """Hang up everywhere. Only when no thread asks any more."""
+        while self.opened:
+            self.opened.pop().close()
 
     def get(self, path: str, headers: Mapping[str, str], **query: object) -> Any:
         """The JSON answer to a GET; queries of None are left out."""
@@ -92,12 +98,14 @@ class Wire:
         if getattr(self.local, "connection", None) is None:
             kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
             self.local.connection = kind(self.host, timeout=TIMEOUT)
-        return self.local.connection  # type: ignore[no-any-return]
+            self.opened.append(self.local.connection)
+        connection: http.client.HTTPConnection = self.local.connection
+        return connection
 
     def _hang_up(self) -> None:
+        """Close this thread's connection; the next request opens it again."""
         if getattr(self.local, "connection", None) is not None:
             self.local.connection.close()
-            self.local.connection = None
 
 
 def _form(boundary: str, fields: Mapping[str, str], files: Mapping[str, File]) -> Iterable[bytes]:
