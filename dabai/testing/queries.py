@@ -1,20 +1,21 @@
-"""Readers of testing: rounds and their lives, what waits at the laboratory, and the two versions of a corrected result.
+"""Readers of testing: rounds and their lives, counts for places without names, and every version of a result.
 
-What happened to one tube, one person or one box is told by ``dabai.testing.timelines``.
+What happened to one tube, one person or one box is told by ``dabai.testing.timelines``, what waits for review and
+release by ``dabai.testing.worklists``.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q, Sum
 
-from dabai.journal.reference import RoundReference
 from dabai.protocols.models import Operation, Profile
 from dabai.protocols.queries import tube_pattern
 from dabai.testing import rules
-from dabai.testing.models import Round, RoundEstimate, RoundSite, RoundStep
+from dabai.testing.models import DecisionKind, Outcome, Round, RoundEstimate, RoundSite, RoundStep
 
 # --- rounds ---------------------------------------------------------------------------------------------------
 
@@ -77,13 +78,6 @@ def round_windows(operation: int) -> dict[int, RoundWindow]:
     }
 
 
-def round_references(operation: int) -> dict[int, RoundReference]:
-    """Round id -> what intake judges a fact by. Two statements."""
-    rounds = list(Round.objects.filter(operation=operation))
-    patterns = {one.pk: tube_pattern(one.body) for one in Profile.objects.filter(pk__in={r.profile for r in rounds})}
-    return {one.pk: RoundReference(one.pk, one.approved_at, one.closed_at, patterns.get(one.profile)) for one in rounds}
-
-
 def tube_patterns(operation: int) -> list[str]:
     """The foreign barcodes that some profile of the operation accepts: its own and those of its rounds."""
     of_rounds = Round.objects.filter(operation=operation).values("profile")
@@ -132,3 +126,68 @@ def estimates_left(round_id: int) -> dict[str, int]:
 def estimated_people(round_id: int) -> int:
     """The sum of the counts given for areas without names, as they were given."""
     return RoundEstimate.objects.filter(round_id=round_id).aggregate(total=Sum("people"))["total"] or 0
+
+
+# --- results --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ResultVersion:
+    """A result of a tube as it stood from one moment on: as read, then after each correction.
+
+    ``of`` is the reading; ``fact`` the reading or correction that says this; ``in_force`` marks the one that counts.
+    """
+
+    of: UUID
+    fact: UUID
+    tube: str
+    lab: int
+    outcome: str
+    by: int | None
+    by_name: str
+    reason: str
+    happened_at: datetime
+    released_at: datetime | None
+    withdrawn: bool
+    in_force: bool
+
+
+VERSIONS = """
+WITH read AS MATERIALIZED (
+    SELECT * FROM testing_result WHERE district = %(district)s AND operation = %(operation)s AND tube = %(tube)s
+), versions AS (
+    SELECT id AS of, id AS fact, lab, outcome, actor, '' AS reason, happened_at FROM read
+    UNION ALL
+    SELECT r.id, d.id, r.lab, d.outcome, d.actor, d.reason, d.happened_at
+    FROM read r JOIN testing_result_decision d ON d.district = r.district AND d.result = r.id AND d.kind = %(corrected)s
+)
+SELECT v.of, v.fact, %(tube)s, v.lab, v.outcome, v.actor, COALESCE(u.display_name, ''), v.reason, v.happened_at,
+       (SELECT min(d.happened_at) FROM testing_result_decision d
+        WHERE d.district = %(district)s AND d.result = v.of AND d.kind = %(released)s AND NOT EXISTS (
+            SELECT 1 FROM journal_withdrawal w WHERE w.district = d.district AND w.target = d.id)),
+       EXISTS (SELECT 1 FROM journal_withdrawal w WHERE w.district = %(district)s AND w.target IN (v.of, v.fact)),
+       COALESCE(t.result = v.of, false)
+FROM versions v
+LEFT JOIN access_user u ON u.id = v.actor
+LEFT JOIN testing_tube t ON t.district = %(district)s AND t.operation = %(operation)s AND t.tube = %(tube)s
+ORDER BY v.happened_at, v.fact
+"""
+
+
+def result_versions(operation: int, tube: str) -> list[ResultVersion]:
+    """Everything ever read or corrected about a tube, oldest first: nothing is overwritten. Two statements."""
+    values = {"operation": operation, "tube": tube, "district": district_of(operation)}
+    values |= {"corrected": DecisionKind.CORRECTED.value, "released": DecisionKind.RELEASED.value}
+    with connection.cursor() as cursor:
+        cursor.execute(VERSIONS, values)
+        rows = [ResultVersion(*row) for row in cursor.fetchall()]
+    last = {row.of: row.fact for row in rows if not row.withdrawn}
+    return [
+        replace(row, outcome=Outcome(row.outcome).name.lower(), in_force=row.in_force and last.get(row.of) == row.fact)
+        for row in rows
+    ]
+
+
+def district_of(operation: int) -> int:
+    """The district of an operation; rows of large tables are found by it."""
+    return int(Operation.objects.values_list("district", flat=True).get(pk=operation))

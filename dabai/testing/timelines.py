@@ -84,7 +84,7 @@ WITH decided AS MATERIALIZED (
     UNION ALL
     SELECT id, 'claim', 0, tube, NULL, jsonb_build_object('reason', min(reason), 'claims', jsonb_agg(jsonb_build_object(
         'round', round, 'site', site, 'station', station, 'becomes', becomes) ORDER BY site, station))
-    FROM decided GROUP BY id, tube
+    FROM testing_claim_decision WHERE district = %(district)s AND id IN (SELECT id FROM decided) GROUP BY id, tube
     UNION ALL
     SELECT id, 'tube', kind, tube, NULL,
            jsonb_build_object('station', station, 'count', count, 'run', run, 'reason', reason)
