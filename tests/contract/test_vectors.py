@@ -1,0 +1,98 @@
+"""Examples that server and phone share (``contract/vectors``): rules live on one side only, examples on both."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dabai.kernel.codes import check_code, make_codes
+from dabai.kernel.refusal import Refusal
+from dabai.people.rules import (
+    guess_kind,
+    mask_name,
+    mask_number,
+    mask_phone,
+    normalise_document,
+    normalise_name,
+    normalise_phone,
+)
+from dabai.protocols.pooling import Member, check_pool
+from dabai.protocols.schema import Pooling, shipped_profiles
+
+FOLDER = Path(__file__).resolve().parents[2] / "contract" / "vectors"
+FILES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+POOLING = Pooling.model_validate(FILES["pools"]["pooling"])
+
+
+def id_number(given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        found = normalise_document(given["kind"], given["raw"], today=date.fromisoformat(given["today"]))
+    except Refusal as no:
+        return {"verdict": "refused", "reason": no.code}
+    born = found.birth_date
+    said = {"kind": found.kind, "number": found.number, "birth": born and born.isoformat(), "sex": found.sex}
+    return {"verdict": "unsure", "reason": found.doubt, **said} if found.doubt else {"verdict": "valid", **said}
+
+
+def or_refused(answer: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """An answer, or the code of the refusal."""
+
+    def answered(given: dict[str, Any]) -> Any:
+        try:
+            return answer(given)
+        except Refusal as no:
+            return {"refused": no.code}
+
+    return answered
+
+
+def document(given: dict[str, Any]) -> dict[str, str]:
+    found = normalise_document(given["kind"], given["raw"], today=date.fromisoformat(given["today"]))
+    return {"kind": found.kind, "number": found.number}
+
+
+def code(given: dict[str, Any]) -> dict[str, bool]:
+    found = check_code(given["kind"], given["text"], given["pattern"])
+    return {"own": found.own, "suspect": found.suspect}
+
+
+def pool(given: dict[str, Any]) -> list[str]:
+    people = [Member(**member) for member in given["people"]]
+    options = {name: given[name] for name in ("size", "minutes_open", "confirmed")}
+    return [finding.code for finding in check_pool(POOLING, people, **options)]
+
+
+ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "id_numbers": id_number,
+    "documents": or_refused(document),
+    "document_kinds": lambda given: guess_kind(given["raw"]),
+    "names": or_refused(lambda given: {"name": normalise_name(given["raw"])}),
+    "phones": or_refused(lambda given: {"phone": normalise_phone(given["raw"])}),
+    "masks": lambda given: {"name": mask_name, "number": mask_number, "phone": mask_phone}[given["what"]](
+        given["text"]
+    ),
+    "codes": or_refused(code),
+    "code_batches": lambda given: make_codes(
+        given["kind"], given["prefix"], given["batch"], given["start"], given["n"]
+    ),
+    "pools": pool,
+}
+CASES = [(name, place) for name, file in FILES.items() if name in ANSWERS for place in range(len(file["cases"]))]
+
+
+@pytest.mark.parametrize(("name", "place"), CASES)
+def test_every_example(name: str, place: int) -> None:
+    case = FILES[name]["cases"][place]
+    assert ANSWERS[name](case["input"]) == case["expected"]
+
+
+def test_every_file_of_these_rules_is_there() -> None:
+    assert set(ANSWERS) <= set(FILES)
+    assert all(file["about"] and file["cases"] for file in FILES.values())
+
+
+def test_the_pool_rules_shown_to_phones_are_those_we_ship() -> None:
+    assert shipped_profiles()["covid19-cn-9"].pooling == POOLING
