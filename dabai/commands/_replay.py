@@ -105,7 +105,8 @@ class OwnServer:
 
     def _environment(self) -> dict[str, str]:
         """Ours, without the district's own database and without its clock."""
-        strangers = {"DATABASE_URL", "DABAI_EMBEDDED", "DABAI_DRILL_CLOCK", "DABAI_SECRET_KEY", "DABAI_HOSTS"}
+        strangers = {"DATABASE_URL", "DABAI_EMBEDDED", "DABAI_DRILL_CLOCK", "DABAI_SECRET_KEY"}
+        strangers |= {"DABAI_HOSTS", "DABAI_MASTER_KEY", "DJANGO_SETTINGS_MODULE"}
         return {key: value for key, value in os.environ.items() if key not in strangers} | {
             "DABAI_DATA": str(self.folder),
             "PYTHONUNBUFFERED": "1",

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,7 +70,9 @@ def server_for(args: argparse.Namespace) -> Iterator[GivenServer | OwnServer]:
         yield GivenServer(args.url.rstrip("/"), args.first_admin)
         return
     folder = temporary_folder(unprivileged())
-    with own_server(folder, free_port(), keep=args.keep) as server:
-        yield server
-    if args.keep:
-        print(tell("kept", folder=folder))
+    try:
+        with own_server(folder, free_port(), keep=args.keep) as server:
+            yield server
+    finally:
+        if args.keep:
+            print(tell("kept", folder=folder), file=sys.stderr)
