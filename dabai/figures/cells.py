@@ -1,21 +1,22 @@
 """Leaf cells: the worker's second stage. Cells are recomputed whole from what the facts say, never incremented.
 
-The first stage leaves a mark ``round/area`` or ``round/site`` for whatever it changed. ``recompute`` deletes marks first
-and then, in a later snapshot, works out the cells they name from nothing else than rosters, coverage, tubes, boxes and
-site events. A fact that commits in between leaves a mark of its own, so nothing is missed and nothing counts twice.
+The first stage leaves a mark ``round/area`` or ``round/site`` for whatever it changed. ``recompute`` deletes marks
+first and then, in a later snapshot, works out the cells they name from nothing else than rosters, coverage, tubes,
+boxes and site events. A fact that commits in between leaves a mark of its own: nothing is missed or counted twice.
 ``rebuild`` runs the same statements over every place there is: rebuilt from nothing equals incremental.
 
 The people of an area are counted by the tubes they share: those in the same tubes have the same outcome, so the rule
 of ``dabai.testing.outcomes`` runs once for each tube and not once for each person.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from dabai.journal.models import MarkKind
+from dabai.testing.coverage import ADDED, IS_DOUBLE
 from dabai.testing.outcomes import NAME_CONFLICT, OUTCOME, WITH_RESULT
 
 AREA_MEASURES = (
@@ -30,18 +31,18 @@ DURATIONS = ("sample_to_receipt", "receipt_to_result", "sample_to_result")
 LAST_MINUTE = 32767
 
 EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
-LOCK = "SELECT pg_advisory_xact_lock(hashtext('figures.cells'), %s), set_config('work_mem', '64MB', true)"
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('figures.cells')), set_config('work_mem', '64MB', true)"
 TAKE = """
 DELETE FROM journal_mark m USING (
-    SELECT id FROM journal_mark WHERE district = %(district)s AND kind = ANY(%(kinds)s) ORDER BY id LIMIT %(limit)s
-) taken WHERE m.district = %(district)s AND m.id = taken.id
-RETURNING m.kind, m.key"""
+    SELECT district, id FROM journal_mark WHERE kind = ANY(%(kinds)s) ORDER BY district, id LIMIT %(limit)s
+) taken WHERE m.district = taken.district AND m.id = taken.id
+RETURNING m.district, m.kind, m.key"""
 
 
 def write_cells(table: str, key: str, measures: Sequence[str], fresh: str) -> str:
     """A statement that makes the cells of the touched places equal to ``fresh``, writing only what differs.
 
-    ``touched`` has round, ``key``, operation and the profile's body; ``fresh`` has round, ``key``, hour and the measures.
+    ``touched`` has round, ``key``, operation and the profile's body; ``fresh`` round, ``key``, hour and the measures.
     """
     keys = ["round", key, "hour"]
     same = " AND ".join(f"f.{name} = x.{name}" for name in keys)
@@ -86,36 +87,16 @@ FROM (
     ) g
 ) c {OUTCOME}"""  # noqa: S608
 
-# Of a person's several rows on the roster (merged since) the smallest id stays due; the others are doubles.
-ROSTER = """
-SELECT t.round, t.area, n.entries, n.doubles
-FROM touched t CROSS JOIN LATERAL (
-    SELECT count(*) AS entries, count(*) FILTER (WHERE EXISTS (
-        SELECT 1 FROM people_identity i
-        JOIN people_identity o ON o.district = i.district AND o.canonical = i.canonical AND o.person < i.person
-        JOIN testing_roster_entry f ON f.district = i.district AND f.round = t.round AND f.person = o.person
-        WHERE i.district = %(district)s AND i.person = e.person AND i.canonical <> i.person)) AS doubles
+ROSTER = f"""
+SELECT a.round, a.area, n.entries, n.doubles
+FROM touched a CROSS JOIN LATERAL (
+    SELECT count(*) AS entries, count(*) FILTER (WHERE {IS_DOUBLE}) AS doubles
     FROM testing_roster_entry e
-    WHERE e.district = %(district)s AND e.round = t.round AND e.area = t.area
-) n"""
-
-# People whom a logged addition put on the roster: due, and no row of the frozen roster speaks of them.
-ADDED = """
-SELECT t.round, t.area, count(DISTINCT c.person) AS people
-FROM touched t
-CROSS JOIN LATERAL (
-    SELECT x.person FROM testing_roster_change x
-    WHERE x.district = %(district)s AND x.round = t.round AND x.area = t.area AND x.kind = 1
-    OFFSET 0
-) x
-LEFT JOIN people_identity i ON i.district = %(district)s AND i.person = x.person
-JOIN testing_coverage c ON c.district = %(district)s AND c.round = t.round
-    AND c.person = coalesce(i.canonical, x.person) AND c.area = t.area AND c.rostered
-WHERE NOT EXISTS (
-    SELECT 1 FROM (SELECT c.person UNION ALL SELECT o.person FROM people_identity o
-                   WHERE o.district = %(district)s AND o.canonical = c.person) o
-    JOIN testing_roster_entry e ON e.district = %(district)s AND e.round = t.round AND e.person = o.person)
-GROUP BY 1, 2"""
+    WHERE e.district = %(district)s AND e.round = a.round AND e.area = a.area
+) n"""  # noqa: S608
+ADDITIONS = f"""
+SELECT a.round, a.area, n.people
+FROM touched a CROSS JOIN LATERAL (SELECT count(*) AS people FROM ({ADDED}) c) n"""  # noqa: S608
 
 
 def people_sum(condition: str, name: str) -> str:
@@ -149,7 +130,7 @@ AREA_FRESH = f"""people AS MATERIALIZED ({PEOPLE}
 ), part AS (
     SELECT round, area, {EPOCH} AS hour, 'frozen' AS what, '' AS outcome, entries AS people FROM roster
     UNION ALL SELECT round, area, {EPOCH}, 'removed', '', doubles FROM roster
-    UNION ALL SELECT round, area, {EPOCH}, 'added', '', people FROM ({ADDED}) added
+    UNION ALL SELECT round, area, {EPOCH}, 'added', '', people FROM ({ADDITIONS}) additions
     UNION ALL SELECT round, area, {EPOCH}, 'removed', '', people FROM people WHERE removed
     UNION ALL SELECT round, area, {EPOCH}, 'excused', '', people FROM people
         WHERE due AND excused AND outcome = 'none'
@@ -182,7 +163,7 @@ SELECT t.round, t.site, coalesce(x.hour, {EPOCH}) AS hour,
     count(*) FILTER (WHERE x.state = 10) AS rejected,
     count(*) FILTER (WHERE x.contested) AS contested
 FROM touched t JOIN testing_tube x ON x.district = %(district)s AND x.round = t.round AND x.site = t.site
-GROUP BY 1, 2, 3"""
+GROUP BY 1, 2, 3"""  # noqa: S608
 
 # A station is open from an opening to whatever is reported of it next; the last opening lasts until its last sample.
 # A clock gone wild must not open a station for years: an opening counts a month at most.
@@ -202,7 +183,8 @@ FROM (
 WHERE e.kind = 1"""
 OPEN_HOURS = f"""
 SELECT o.round, o.site, h.hour,
-    round(sum(extract(epoch FROM least(o.until, h.hour + interval '1 hour') - greatest(o.since, h.hour))) / 60) AS minutes
+    round(sum(extract(epoch FROM least(o.until, h.hour + interval '1 hour') - greatest(o.since, h.hour))) / 60)
+        AS minutes
 FROM ({OPENINGS}) o
 CROSS JOIN LATERAL generate_series(date_trunc('hour', o.since, 'UTC'), o.until, interval '1 hour') AS h(hour)
 GROUP BY 1, 2, 3"""  # noqa: S608
@@ -232,7 +214,6 @@ SITE_FRESH = f"""part AS (
 SITE_CELLS = write_cells("figures_site_cell", "site", SITE_MEASURES, SITE_FRESH)
 
 
-
 def minutes(since: str, until: str) -> str:
     """Whole minutes between two moments: never negative (two clocks), and no more than the column holds (22 days)."""
     seconds = f"extract(epoch FROM x.{until})::bigint - extract(epoch FROM x.{since})::bigint"
@@ -260,19 +241,22 @@ DURATION_CELLS = write_cells("figures_duration_cell", "site", DURATIONS, DURATIO
 # --- the worker's door ----------------------------------------------------------------------------------------
 
 
-def recompute(cursor: Any, district: int, limit: int = 2000) -> int:
+def recompute(cursor: Any, limit: int = 2000, as_of: datetime | None = None) -> int:
     """Take up to ``limit`` marks and recompute the cells they name; how many marks were taken.
 
-    Five statements, whatever the number of marks. Must run inside a transaction at READ COMMITTED, so that the marks
-    come back if it fails and each statement sees what was committed before it began.
+    Two statements, and three for each district that has marks, whatever their number. Must run inside a transaction at
+    READ COMMITTED: the marks come back if it fails, and each statement sees what was committed before it began.
+    ``as_of``: up to when the first stage has taken everything in; noted once no mark is left to be taken here.
     """
-    cursor.execute(LOCK, [district])
-    kinds = [MarkKind.AREA_CELL.value, MarkKind.SITE_CELL.value]
-    cursor.execute(TAKE, {"district": district, "kinds": kinds, "limit": limit})
+    cursor.execute(LOCK)
+    cursor.execute(TAKE, {"kinds": [MarkKind.AREA_CELL.value, MarkKind.SITE_CELL.value], "limit": limit})
     marks = cursor.fetchall()
-    keys = {kind: sorted({split(key) for found, key in marks if found == kind}) for kind in kinds}
-    recompute_areas(cursor, district, keys[MarkKind.AREA_CELL.value])
-    recompute_sites(cursor, district, [(number, int(site)) for number, site in keys[MarkKind.SITE_CELL.value]])
+    for district in sorted({mark[0] for mark in marks}):
+        own = {(kind, *split(key)) for found, kind, key in marks if found == district}
+        recompute_areas(cursor, district, sorted((n, area) for kind, n, area in own if kind == MarkKind.AREA_CELL))
+        recompute_sites(cursor, district, sorted((n, int(site)) for kind, n, site in own if kind == MarkKind.SITE_CELL))
+        if as_of is not None and len(marks) < limit:
+            note_as_of(cursor, district, as_of)
     return len(marks)
 
 
@@ -304,7 +288,8 @@ def parameters(district: int, keys: Sequence[tuple[int, Any]]) -> dict[str, Any]
 
 EVERY_AREA = """
 SELECT round, area FROM testing_roster_entry WHERE district = %(district)s AND round = ANY(%(rounds)s) GROUP BY 1, 2
-UNION SELECT round, area FROM testing_coverage WHERE district = %(district)s AND round = ANY(%(rounds)s) GROUP BY 1, 2"""
+UNION
+SELECT round, area FROM testing_coverage WHERE district = %(district)s AND round = ANY(%(rounds)s) GROUP BY 1, 2"""
 EVERY_SITE = """
 SELECT round, site FROM testing_tube WHERE district = %(district)s AND round = ANY(%(rounds)s) AND site IS NOT NULL
 UNION SELECT round, site FROM testing_site_event WHERE district = %(district)s AND round = ANY(%(rounds)s)
@@ -316,7 +301,7 @@ TABLES = ("figures_area_cell", "figures_site_cell", "figures_duration_cell")
 def rebuild(district: int, round_id: int | None = None) -> None:
     """Throw the cells of a round (or of all rounds of the district) away and work them out from nothing."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK, [district])
+        cursor.execute(LOCK)
         cursor.execute("SELECT id FROM testing_round WHERE district = %s ORDER BY id", [district])
         rounds = [row[0] for row in cursor.fetchall() if round_id in (None, row[0])]
         for table in TABLES:

@@ -6,7 +6,7 @@ from django.db.models import CompositePrimaryKey
 
 
 class AreaCell(models.Model):
-    """People by roster area and hour of their first sample (``hour`` = epoch for measures without an hour). Additive."""
+    """People by roster area and hour of their first sample (the epoch for measures without an hour). Additive."""
 
     pk = CompositePrimaryKey("district", "round", "area", "hour")
     district = models.IntegerField()
@@ -22,7 +22,9 @@ class AreaCell(models.Model):
     negative = models.IntegerField(default=0)
     pending = models.IntegerField(default=0)
     positive = models.IntegerField(default=0)
-    unlisted = models.IntegerField(default=0, help_text="Sampled people who are on no roster, at the place of sampling.")
+    unlisted = models.IntegerField(
+        default=0, help_text="Sampled people who are on no roster, at the place of sampling."
+    )
     unlisted_resulted = models.IntegerField(default=0)
     unlisted_negative = models.IntegerField(default=0)
     unlisted_pending = models.IntegerField(default=0)
@@ -54,10 +56,10 @@ class SiteCell(models.Model):
     rejected = models.IntegerField(default=0)
     contested = models.IntegerField(default=0)
     open_minutes = models.IntegerField(default=0)
-    boxed = models.IntegerField(default=0, help_text="Tubes recorded in boxes that were sealed with a count.")
-    boxed_counted = models.IntegerField(default=0, help_text="Tubes counted by hand when those boxes were sealed.")
-    delivered = models.IntegerField(default=0, help_text="Tubes recorded in boxes that a laboratory received with a count.")
-    delivered_counted = models.IntegerField(default=0, help_text="Tubes counted by hand when those boxes were received.")
+    boxed = models.IntegerField(default=0, help_text="Tubes recorded in boxes that were counted when sealed.")
+    boxed_counted = models.IntegerField(default=0, help_text="Tubes counted in those boxes.")
+    delivered = models.IntegerField(default=0, help_text="Tubes recorded in boxes that a laboratory counted.")
+    delivered_counted = models.IntegerField(default=0, help_text="Tubes counted in those boxes.")
 
     class Meta:
         db_table = "figures_site_cell"
@@ -84,7 +86,7 @@ class DurationCell(models.Model):
 
 
 class Freshness(models.Model):
-    """Up to when the cells of a district hold everything that was received. Written by the worker while it is behind."""
+    """Up to when the cells of a district hold everything that was received. Written while the worker is busy."""
 
     district = models.IntegerField(primary_key=True)
     as_of = models.DateTimeField()
@@ -123,7 +125,9 @@ class Bulletin(models.Model):
     class Meta:
         db_table = "figures_bulletin"
         constraints = [
-            models.UniqueConstraint(fields=["operation", "round", "issue"], nulls_distinct=False, name="bulletin_issue"),
+            models.UniqueConstraint(
+                fields=["operation", "round", "issue"], nulls_distinct=False, name="bulletin_issue"
+            ),
             models.UniqueConstraint(
                 fields=["operation", "round"],
                 condition=models.Q(state=BulletinState.PROPOSED),

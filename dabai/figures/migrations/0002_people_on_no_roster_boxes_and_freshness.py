@@ -53,22 +53,22 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='sitecell',
             name='boxed',
-            field=models.IntegerField(default=0, help_text='Tubes recorded in boxes that were sealed with a count.'),
+            field=models.IntegerField(default=0, help_text='Tubes recorded in boxes that were counted when sealed.'),
         ),
         migrations.AddField(
             model_name='sitecell',
             name='boxed_counted',
-            field=models.IntegerField(default=0, help_text='Tubes counted by hand when those boxes were sealed.'),
+            field=models.IntegerField(default=0, help_text='Tubes counted in those boxes.'),
         ),
         migrations.AddField(
             model_name='sitecell',
             name='delivered',
-            field=models.IntegerField(default=0, help_text='Tubes recorded in boxes that a laboratory received with a count.'),
+            field=models.IntegerField(default=0, help_text='Tubes recorded in boxes that a laboratory counted.'),
         ),
         migrations.AddField(
             model_name='sitecell',
             name='delivered_counted',
-            field=models.IntegerField(default=0, help_text='Tubes counted by hand when those boxes were received.'),
+            field=models.IntegerField(default=0, help_text='Tubes counted in those boxes.'),
         ),
         migrations.AlterField(
             model_name='bulletin',
