@@ -32,7 +32,7 @@ PAIRING_THREADS = 4
 # Places and areas come to the points in files of this form.
 SITE_COLUMNS = ("code", "kind", "name", "area", "address", "longitude", "latitude", "stations")
 ACCOUNT_COLUMNS = ("username", "display_name", "organisation", "role", "area", "valid_from")
-DEVICE_COLUMNS = ("name", "kind", "site", "area", "holder", "valid_from")
+DEVICE_COLUMNS = ("device", "kind", "site", "area", "username")
 
 
 @dataclass
@@ -166,11 +166,10 @@ def devices(scenario: Scenario) -> list[tuple[str, str, str, str, str]]:
 
 def _devices(offices: Offices, progress: Progress) -> None:
     """One spreadsheet, one slip a device, and each device pairs itself with its code."""
-    since = (offices.scenario.start - timedelta(days=1)).isoformat()
-    rows = [(*row, since) for row in devices(offices.scenario)]
+    rows = devices(offices.scenario)
     answer = offices.desks[ADMINISTRATOR].upload(
         f"operations/{offices.operation}/devices/import",
-        {"valid_hours": "720"},
+        {},
         file=File("devices.csv", table(DEVICE_COLUMNS, rows)),
     )
     _all_taken(answer, "devices")

@@ -302,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"sites": list(self.state.sites.values())}
 
     def import_devices(self, data: bytes) -> Any:
-        names = [row["name"] for row in self._rows(data)]
+        names = [row["device"] for row in self._rows(data)]
         return {"refused": [], "slips": [{"name": name, "code": f"code-{name}"} for name in names]}
 
     def pair(self, data: bytes) -> Any:
