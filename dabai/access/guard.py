@@ -28,7 +28,7 @@ from ninja.security.base import AuthBase
 
 from dabai.access import actions, queries, rules
 from dabai.access.limits import Failures, address_of
-from dabai.access.login import needs_second_factor
+from dabai.access.login import awaits_second_factor
 from dabai.access.models import User
 from dabai.access.queries import DeviceContext, OperationRow
 from dabai.access.rules import Grant, Permission
@@ -131,7 +131,7 @@ def needs(*permissions: Permission) -> Callable[[View], View]:
             if not isinstance(user, User):
                 return to_login(request)
             access = admit(request, user, permissions, kwargs)
-            if needs_second_factor(list(access.grants)) and not request.user.is_verified():  # type: ignore[union-attr]
+            if awaits_second_factor(request, access.grants):
                 return HttpResponseRedirect(settings.SECOND_FACTOR_URL)
             request.access = access  # type: ignore[attr-defined]
             return view(request, *args, **kwargs)

@@ -107,6 +107,16 @@ def read_or_make_secret(path: Path) -> bytes:
     return bytes.fromhex(path.read_text().strip())
 
 
+@lru_cache(256)
+def keyed(key: bytes) -> tuple[Any, Any]:
+    """The two hashes of an HMAC-SHA256 (RFC 2104) that have taken in their key: half the time of taking it in again.
+
+    A test compares the tokens with those of ``hmac``.
+    """
+    block = key.ljust(hashlib.sha256().block_size, b"\0")
+    return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRing:
     """The open keys of one operation. ``current`` seals; every key that is not destroyed still opens."""
@@ -118,10 +128,12 @@ class KeyRing:
 
     def seal(self, table: str, column: str, row: UUID, text: str | None) -> bytes | None:
         """Encrypt a value for one cell; None stays None."""
-        if text is None:
-            return None
+        return None if text is None else self.sealed(self.bound(table, column, row), text)
+
+    def sealed(self, bound: bytes, text: str) -> bytes:
+        """Encrypt a value that is bound to ``bound``: for writers of a million cells, who make that themselves."""
         nonce = os.urandom(NONCE)
-        return nonce + self.ciphers[self.current].encrypt(nonce, text.encode(), self.bound(table, column, row))
+        return nonce + self.ciphers[self.current].encrypt(nonce, text.encode(), bound)
 
     def open(self, key: int, table: str, column: str, row: UUID, sealed: bytes | memoryview | None) -> str | None:
         """Decrypt a cell that was sealed under key number ``key``. Refusal ``access.key_destroyed`` once it is gone."""
@@ -145,7 +157,10 @@ class KeyRing:
         """The blind token of a normalised value: 16 bytes, the same for the same value within the operation."""
         if not normalised:
             return None
-        return hmac.digest(self.index[field], normalised.encode(), "sha256")[:TOKEN]
+        inner, outer = (half.copy() for half in keyed(self.index[field]))
+        inner.update(normalised.encode())
+        outer.update(inner.digest())
+        return outer.digest()[:TOKEN]
 
 
 _rings: dict[int, tuple[float, KeyRing]] = {}

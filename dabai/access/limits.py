@@ -7,6 +7,7 @@ database, so a flood of guesses costs it nothing. A restart forgets.
 import threading
 import time
 from collections import OrderedDict
+from math import ceil
 
 from django.http import HttpRequest
 
@@ -27,7 +28,7 @@ class Failures:
         moment = time.monotonic() if now is None else now
         first, count = self._counts.get(key, (moment, 0))
         left = first + self.seconds - moment
-        return int(left) + 1 if count >= self.limit and left > 0 else 0
+        return ceil(left) if count >= self.limit and left > 0 else 0
 
     def add(self, key: str, now: float | None = None) -> None:
         """Count a failure."""

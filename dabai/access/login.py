@@ -7,6 +7,7 @@ a drill's clock may run a thousand times as fast.
 """
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -112,10 +113,18 @@ def revoke_tokens(*, user: User) -> None:
 # ---- second factor
 
 
-def needs_second_factor(grants: list[Grant]) -> bool:
+def needs_second_factor(grants: Iterable[Grant]) -> bool:
     """Whether one of the roles held now asks for a second factor here (``DABAI_SECOND_FACTOR``, empty by default)."""
     wanted = {Role(name) for name in settings.SECOND_FACTOR_ROLES}
     return bool(wanted and wanted & roles_in_force(grants, None, clock.now()))
+
+
+def awaits_second_factor(request: HttpRequest, grants: Iterable[Grant] | None = None) -> bool:
+    """Whether this session's user still has to show a second factor before anything else."""
+    user = request.user
+    if not settings.SECOND_FACTOR_ROLES or not isinstance(user, User) or user.is_verified():  # type: ignore[attr-defined]
+        return False
+    return needs_second_factor(queries.grants_of(user) if grants is None else grants)
 
 
 def second_factor_of(user: User) -> str:

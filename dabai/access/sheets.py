@@ -225,7 +225,7 @@ class Plan:
     def check_device(self, row: Wanted) -> str:
         """The area where the device reports, if it may; refuses the name of a device that reports elsewhere."""
         if self.operation is None:
-            raise Refusal("access.operation_unknown", "device")
+            raise Refusal("access.operation_missing", "device")
         if row.site and row.site not in self.sites:
             raise Refusal("access.site_unknown", "site")
         site, where = self.sites[row.site][:2] if row.site else (None, row.area)

@@ -46,7 +46,7 @@ def test_a_key_is_shut_after_its_failures_and_opens_with_time():
     for second in (0, 10, 20):
         assert failures.wait("a", now=second) == 0
         failures.add("a", now=second)
-    assert failures.wait("a", now=20) == 41
+    assert failures.wait("a", now=20) == 40
     assert failures.wait("b", now=20) == 0
     assert failures.wait("a", now=61) == 0
     failures.add("a", now=61)
