@@ -75,8 +75,8 @@ def _counts(pooling: Pooling, people: Sequence[Member], meant: int, confirmed: b
     """Too many, too few, or somebody twice.
 
     The smallest tube that the rules give anyone in it counts, so that one member whose rule says five makes ten too
-    many; a household's tube is as large as its rule says, whatever the round is meant for. Those who should be alone
-    have a finding of their own and don't make the others too many.
+    many. The tube of a household is as large as its rule says, whatever the round is meant for, and never too small.
+    Those who should be alone have a finding of their own: they make a tube neither too full nor too empty.
     """
     found: list[Finding] = []
     if meant not in pooling.sizes:
@@ -85,11 +85,12 @@ def _counts(pooling: Pooling, people: Sequence[Member], meant: int, confirmed: b
     if twice := sorted({person for person in seen if seen.count(person) > 1}):
         found.append(Finding("same_person_twice", tuple(twice), 1, len(seen)))
     rules = [rule_for(pooling, member) for member in people]
-    sizes = [rule.size if rule.sharing == "household" else min(meant, rule.size) for rule in rules if rule.size > 1]
-    limit, count = min(sizes, default=1), len(set(seen))
+    shared = [rule.size for rule in rules if rule.sharing != "nobody"]
+    one_household = all(rule.sharing == "household" for rule in rules)
+    limit, count = min(shared if one_household else [meant, *shared]), len(set(seen))
     if count > limit:
         found.append(Finding("over_full", limit=limit, found=count))
-    complete = confirmed or pooling.short_pool == "allow" or all(rule.sharing == "household" for rule in rules)
+    complete = confirmed or pooling.short_pool == "allow" or one_household or not shared
     if count < limit and not complete:
         found.append(Finding("short", limit=limit, found=count))
     return found
