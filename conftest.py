@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from dabai.access.keys import forget_rings
+from dabai.journal.intake import stop_writer
 from dabai.testkit.district import PreparedOperation, make_operation
 
 
@@ -14,6 +15,15 @@ def _fresh_keys() -> Iterator[None]:
     forget_rings()
     yield
     forget_rings()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _writer_stops(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The intake's writer thread holds a connection; it must be gone before the test database is dropped."""
+    if any(item.get_closest_marker("django_db") for item in request.session.items):
+        request.getfixturevalue("django_db_setup")
+    yield
+    stop_writer()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from dabai.access.keys import ring
 from dabai.journal.kinds import Fact, Kinds
 from dabai.journal.models import Verdict
+from dabai.journal.rows import Insert, uuids
 from dabai.kernel.ids import natural_id
 from dabai.kernel.refusal import Refusal
 
@@ -79,8 +80,8 @@ def old_receipts(cursor: Any, facts: Sequence[Fact]) -> dict[Any, tuple[bytes, R
     cursor.execute(
         """SELECT e.id, e.digest, e.verdict, k.code, k.field
            FROM journal_entry e LEFT JOIN journal_kept k ON k.district = e.district AND k.id = e.id
-           WHERE e.district = %s AND e.id = ANY(%s)""",
-        [facts[0].district, [fact.id for fact in facts]],
+           WHERE e.district = %s AND e.id = ANY(%s::uuid[])""",
+        [facts[0].district, uuids(fact.id for fact in facts)],
     )
     return {
         row[0]: (bytes(row[1]), Receipt(row[0], Verdict(row[2]).name.lower(), row[3], row[4] or None))
@@ -146,35 +147,41 @@ def kept_row(row_id: Any, fact: Fact, refusal: Refusal | None) -> tuple[Any, ...
     return (*head, fact.area, keys.current, sealed, fact.received_at)
 
 
+MARK = Insert("journal_mark", {"district": "int", "operation": "int", "kind": "smallint", "key": "text"})
+
+
 def mark(cursor: Any, facts: Any) -> None:
     """Leave the marks of accepted facts, each once."""
-    rows = {(f.district, f.operation, *one) for f in facts if f.refusal is None for one in f.marks}
-    if rows:
-        cursor.execute(
-            "INSERT INTO journal_mark (district, operation, kind, key)"
-            " SELECT * FROM unnest(%s::int[], %s::int[], %s::smallint[], %s::text[])",
-            [list(column) for column in zip(*sorted(rows), strict=True)],
-        )
+    rows = {(f.district, f.operation, int(one[0]), one[1]) for f in facts if f.refusal is None for one in f.marks}
+    MARK(cursor, sorted(rows))
 
 
-ENTER = """
-WITH numbered AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s, %s))
-INSERT INTO journal_entry (district, id, seq, operation, kind, verdict, flags, digest, device, device_seq, actor, site,
-                           area, happened_at, received_at)
-SELECT f.district, f.id, nextval('journal_seq'), f.operation, f.kind, f.verdict, f.flags, f.digest, f.device,
-       f.device_seq, f.actor, f.site, f.area, f.happened_at, f.received_at
-FROM numbered, unnest(%s::int[], %s::uuid[], %s::int[], %s::smallint[], %s::smallint[], %s::smallint[], %s::bytea[],
-     %s::uuid[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[])
-     AS f(district, id, operation, kind, verdict, flags, digest, device, device_seq, actor, site, area, happened_at,
-          received_at)
-"""
+ENTRY = Insert(
+    "journal_entry",
+    {
+        "district": "int",
+        "id": "uuid",
+        "operation": "int",
+        "kind": "smallint",
+        "verdict": "smallint",
+        "flags": "smallint",
+        "digest": "bytea",
+        "device": "uuid",
+        "device_seq": "bigint",
+        "actor": "int",
+        "site": "int",
+        "area": "text",
+        "happened_at": "timestamptz",
+        "received_at": "timestamptz",
+    },
+)
 
 
 def enter(cursor: Any, facts: Sequence[Fact]) -> None:
-    """Write the journal rows: the last statement before COMMIT, under the district's lock."""
+    """Write the journal rows: the last statement before COMMIT, under the district's lock (``seq`` is its default)."""
     if facts:
-        columns = [list(column) for column in zip(*map(entry_row, facts), strict=True)]
-        cursor.execute(ENTER, [SEQ_LOCK, facts[0].district, *columns])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SEQ_LOCK, facts[0].district])
+        ENTRY(cursor, [entry_row(fact) for fact in facts])
 
 
 def entry_row(fact: Fact) -> tuple[Any, ...]:
@@ -234,7 +241,7 @@ class GroupWriter(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="dabai-intake", daemon=True)
-        self.waiting: queue.SimpleQueue[Submission] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
 
     def submit(self, facts: list[Fact]) -> list[Receipt]:
         """Hand in a request's facts and wait for their receipts (after COMMIT)."""
@@ -243,21 +250,29 @@ class GroupWriter(threading.Thread):
         return submission.done.result(COMMIT_TIMEOUT)
 
     def run(self) -> None:
-        """Commit group after group, for ever."""
-        while True:
-            self.commit_group(self.gather())
+        """Commit group after group, until told to stop."""
+        while group := self.gather():
+            self.commit_group(group)
+        connection.close()
 
     def gather(self) -> list[Submission]:
-        """Wait for a request, then take what else arrives within a moment, up to a number of facts."""
-        group = [self.waiting.get()]
-        count = len(group[0].facts)
+        """Wait for a request, then take what else arrives within a moment, up to a number of facts. Empty: stop."""
+        first = self.waiting.get()
+        if first is None:
+            return []
+        group = [first]
+        count = len(first.facts)
         deadline = time.monotonic() + GROUP_WAIT
         while count < GROUP_FACTS:
             try:
-                group.append(self.waiting.get(timeout=max(0.0, deadline - time.monotonic())))
+                more = self.waiting.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
-            count += len(group[-1].facts)
+            if more is None:
+                self.waiting.put(None)
+                break
+            group.append(more)
+            count += len(more.facts)
         return group
 
     def commit_group(self, group: list[Submission]) -> None:
@@ -293,6 +308,15 @@ def writer() -> GroupWriter:
             _writer[:] = [GroupWriter()]
             _writer[0].start()
     return _writer[0]
+
+
+def stop_writer() -> None:
+    """Let the writer finish what it has, close its connection and end; the next submission starts another."""
+    with _writer_lock:
+        while _writer:
+            one = _writer.pop()
+            one.waiting.put(None)
+            one.join(COMMIT_TIMEOUT)
 
 
 def submit(facts: list[Fact]) -> list[Receipt]:

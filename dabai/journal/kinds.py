@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from dabai.journal.models import MarkKind
+from dabai.journal.models import EntryFlag, MarkKind
 from dabai.kernel.refusal import Refusal
 
 
@@ -86,8 +86,9 @@ class Fact:
         return self.reporter.device
 
     def covers(self, site: int | None, area: str) -> bool:
-        """Whether the reporter may report this there."""
-        return self.reporter.covers(self.kind_name, site, area, self.happened_at)
+        """Whether the reporter may report this there, as of when it happened; by the server's clock if that can't be so."""
+        at = self.received_at if self.flags & EntryFlag.IMPLAUSIBLE_CLOCK else self.happened_at
+        return self.reporter.covers(self.kind_name, site, area, at)
 
     def mark(self, kind: MarkKind, key: str) -> None:
         """Ask the worker to look at ``key`` again."""
