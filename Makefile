@@ -37,7 +37,7 @@ demo: setup  ## replay the Duji drill on a server of its own and leave it up on 
 	$(BIN)/dabai demo $(DEMO)
 
 test: setup test-system  ## run every test (TESTS=path chooses, WORKERS=n processes)
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 test-system:
 	@deploy/test-system

@@ -285,7 +285,7 @@ def temporary_cluster(bin_dir: Path | None = None, *, durable: bool = False) -> 
         yield cluster
     finally:
         cluster.stop()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         if not cluster.sockets.is_relative_to(folder):
             shutil.rmtree(cluster.sockets, ignore_errors=True)
 
