@@ -10,12 +10,14 @@ Every process remembers open keys for half a minute at most. A rotation is there
 an old key opens what it sealed until ``dabai.access.reseal`` has sealed all of it again.
 """
 
-import hmac
+import hashlib
 import os
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -160,7 +162,8 @@ class KeyRing:
         inner, outer = (half.copy() for half in keyed(self.index[field]))
         inner.update(normalised.encode())
         outer.update(inner.digest())
-        return outer.digest()[:TOKEN]
+        whole: bytes = outer.digest()
+        return whole[:TOKEN]
 
 
 _rings: dict[int, tuple[float, KeyRing]] = {}
@@ -209,6 +212,7 @@ def carry_keys(operation: int) -> CarriedKeys:
 def forget_rings() -> None:
     """Drop remembered keys: after a rotation, after a sunset, and between tests."""
     _rings.clear()
+    keyed.cache_clear()
 
 
 def wrap(operation: int, number: int, column: str, key: bytes, master: bytes | None = None) -> bytes:

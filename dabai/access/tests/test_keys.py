@@ -1,5 +1,6 @@
 """Sealing, rotating, sealing again, and destroying."""
 
+import hmac
 import os
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -8,6 +9,8 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from django.apps import apps
 from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dabai.access import keys, reseal, sunset
 from dabai.access.keys import forget_rings, make_key, ring
@@ -88,6 +91,12 @@ def test_equal_values_are_sealed_differently_and_have_one_token(drill):
     assert held.token("name", NAME) == held.token("name", NAME)
     assert held.token("name", NAME) != held.token("phone", NAME)
     assert held.seal("t", "c", row, None) is held.token("name", "") is None
+
+
+@given(st.binary(min_size=32, max_size=32), st.text(min_size=1))
+def test_a_token_is_an_hmac(key, text):
+    held = keys.KeyRing(1, 1, {}, {"name": key})
+    assert held.token("name", text) == hmac.digest(key, text.encode(), "sha256")[:16]
 
 
 def test_open_keys_are_read_again_after_half_a_minute(drill, django_assert_num_queries, monkeypatch):
