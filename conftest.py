@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from dabai.access.keys import forget_rings
 from dabai.journal.intake import stop_writer
 from dabai.testkit.district import PreparedOperation, make_operation
+
+# A busy machine makes a good example slow, not wrong.
+settings.register_profile("dabai", deadline=None)
+settings.load_profile("dabai")
 
 
 @pytest.fixture(autouse=True)
