@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from dabai.journal.kinds import Body, Fact, Kind, Reason
 from dabai.journal.models import MarkKind
-from dabai.journal.rows import Insert, accepted, place_at_reporter
+from dabai.journal.rows import Insert, accepted, place_about
 from dabai.kernel.refusal import Refusal
 
 CaseCode = Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$", max_length=40)]
@@ -54,7 +54,7 @@ SETTLEMENT = Insert(
 
 def withdraw(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``fact_withdrawn``: one INSERT; marks the target, known or not."""
-    verdicts = [place_at_reporter(fact) for fact in facts]
+    verdicts = [place_about(fact) for fact in facts]
     rows = []
     for fact in accepted(facts, verdicts):
         fact.mark(MarkKind.FACT, str(fact.body.target))
@@ -65,7 +65,7 @@ def withdraw(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
 
 def settle(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``attention_settled``: one INSERT; marks the case's subject so that its state is derived again."""
-    verdicts = [place_at_reporter(fact) for fact in facts]
+    verdicts = [place_about(fact) for fact in facts]
     rows = []
     for fact in accepted(facts, verdicts):
         body = fact.body

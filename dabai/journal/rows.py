@@ -75,9 +75,16 @@ def place_in_area(fact: Fact, area: str, field: str = "body.area") -> Refusal | 
     return None
 
 
-def place_at_reporter(fact: Fact) -> Refusal | None:
-    """For facts that name another fact and no place: they belong to the district as a whole."""
-    fact.area = str(fact.district)
+def place_about(fact: Fact, *areas: str | None) -> Refusal | None:
+    """For facts that name people or other facts and no place. ``areas`` are where reference data says they belong.
+
+    A desk user must reach every one of them, and the whole district where one is not known. A device may say of its
+    facts that they were not so; whose they were is only known once both have come.
+    """
+    fact.area = next((area for area in areas if area), None) or str(fact.district)
+    asked = {area or str(fact.district) for area in areas} or {str(fact.district)}
+    if fact.device is None and not all(fact.covers(None, area) for area in asked):
+        return Refusal("journal.out_of_scope", "kind")
     return None
 
 

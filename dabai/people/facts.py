@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints
 from dabai.access.keys import KeyRing, ring
 from dabai.journal.kinds import AreaCode, Body, Fact, Kind, Reason, Reference, Text
 from dabai.journal.models import MarkKind
-from dabai.journal.rows import Insert, accepted, place, place_at_reporter
+from dabai.journal.rows import Insert, accepted, place, place_about, uuids
 from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
 from dabai.people.rules import Document, DocumentKind, clean_number, normalise_document, normalise_name, normalise_phone
@@ -229,17 +229,31 @@ CORRECTION = Insert(
 
 def correct_people(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``corrected``: one INSERT. A desk's correction must be right itself: a number that does not check is refused."""
+    homes = homes_of(cursor, facts, [fact.body.person for fact in facts])
     verdicts: list[Refusal | None] = []
     rows = []
     for fact in facts:
         try:
-            rows.append(correction_row(fact))
-            fact.mark(MarkKind.PERSON, str(fact.body.person))
-            verdicts.append(place_at_reporter(fact))
+            row = correction_row(fact)
         except Refusal as refusal:
             verdicts.append(refusal)
+            continue
+        verdicts.append(place_about(fact, homes.get(fact.body.person)))
+        if verdicts[-1] is None:
+            fact.mark(MarkKind.PERSON, str(fact.body.person))
+            rows.append(row)
     CORRECTION(cursor, rows)
     return verdicts
+
+
+def homes_of(cursor: Any, facts: Sequence[Fact], people: Sequence[UUID]) -> dict[UUID, str]:
+    """The areas of residents on lists: one statement. People known by a fact only are left out, so that no refusal
+    depends on which facts have come."""
+    cursor.execute(
+        "SELECT id, area FROM people_person WHERE district = %s AND id = ANY(%s::uuid[]) AND NOT spot",
+        [facts[0].district, uuids(people)],
+    )
+    return dict(cursor.fetchall())
 
 
 def correction_row(fact: Fact) -> tuple[Any, ...]:
@@ -273,11 +287,18 @@ def checked_document(body: DocumentBody | None, today: date) -> Document | None:
 
 # --- merged and unmerged --------------------------------------------------------------------------------------
 
-MERGE = (
-    "INSERT INTO people_merge (district, id, operation, one, other, facts, reason, happened_at)"
-    " SELECT district, id, operation, one, other, string_to_array(facts, ',')::uuid[], reason, happened_at"
-    " FROM unnest(%s::int[], %s::uuid[], %s::int[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[])"
-    " AS m(district, id, operation, one, other, facts, reason, happened_at)"
+MERGE = Insert(
+    "people_merge",
+    {
+        "district": "int",
+        "id": "uuid",
+        "operation": "int",
+        "one": "uuid",
+        "other": "uuid",
+        "facts": "uuid[]",
+        "reason": "text",
+        "happened_at": "timestamptz",
+    },
 )
 WITHDRAWAL = Insert(
     "journal_withdrawal",
@@ -287,33 +308,34 @@ WITHDRAWAL = Insert(
 
 def merge_people(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``merged``: one INSERT; what was reported for either follows by derivation."""
-    verdicts = [judge_merge(fact) for fact in facts]
+    homes = homes_of(cursor, facts, [one for fact in facts for one in (fact.body.one, fact.body.other)])
+    verdicts = [judge_merge(fact, homes) for fact in facts]
     rows = []
     for fact in accepted(facts, verdicts):
         body: PeopleMerged = fact.body
         fact.mark(MarkKind.PERSON, str(body.one))
         fact.mark(MarkKind.PERSON, str(body.other))
-        named = ",".join(map(str, body.facts))
         head = (fact.district, fact.id, fact.operation, body.one, body.other)
-        rows.append((*head, named, body.reason, fact.happened_at))
-    if rows:
-        cursor.execute(MERGE, [list(column) for column in zip(*rows, strict=True)])
+        rows.append((*head, uuids(body.facts), body.reason, fact.happened_at))
+    MERGE(cursor, rows)
     return verdicts
 
 
-def judge_merge(fact: Fact) -> Refusal | None:
-    """Nobody is merged with themselves."""
+def judge_merge(fact: Fact, homes: dict[UUID, str]) -> Refusal | None:
+    """Nobody is merged with themselves; who merges two people must reach both."""
     if fact.body.one == fact.body.other:
         return Refusal("people.merge_self", "body.other")
-    return place_at_reporter(fact)
+    return place_about(fact, homes.get(fact.body.one), homes.get(fact.body.other))
 
 
 def unmerge_people(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``unmerged``: a withdrawal of the merge; it may arrive before the merge does."""
-    verdicts = [place_at_reporter(fact) for fact in facts]
-    for fact in facts:
+    verdicts = [place_about(fact) for fact in facts]
+    rows = []
+    for fact in accepted(facts, verdicts):
         fact.mark(MarkKind.FACT, str(fact.body.merge))
-    WITHDRAWAL(cursor, [(f.district, f.id, f.body.merge, f.body.reason, f.happened_at) for f in facts])
+        rows.append((fact.district, fact.id, fact.body.merge, fact.body.reason, fact.happened_at))
+    WITHDRAWAL(cursor, rows)
     return verdicts
 
 

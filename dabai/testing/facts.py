@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, Field
 from dabai.journal.kinds import AreaCode, Body, Code, Count, Fact, Kind, Login, Reason, Reference, Text
 from dabai.journal.models import MarkKind
 from dabai.journal.reference import round_of
-from dabai.journal.rows import Insert, accepted, in_round, place, place_at_reporter, place_in_area
+from dabai.journal.rows import Insert, accepted, in_round, place, place_about, place_in_area, uuids
 from dabai.kernel.codes import DEFAULT_PATTERN, check_code
 from dabai.kernel.refusal import Refusal
 from dabai.testing.models import BoxEventKind, ChangeKind, DecisionKind, Outcome, SiteEventKind, TubeEventKind
@@ -758,7 +758,8 @@ def change_roster(kind: ChangeKind) -> Callable[[Any, Sequence[Fact]], list[Refu
     """The handler of a desk's change to a round's roster: one INSERT."""
 
     def handle(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
-        verdicts = [judge_change(fact) for fact in facts]
+        homes = roster_areas(cursor, facts)
+        verdicts = [judge_change(fact, homes) for fact in facts]
         rows = [change_row(f, kind, getattr(f.body, "until", None)) for f in accepted(facts, verdicts)]
         CHANGE(cursor, rows)
         return verdicts
@@ -766,10 +767,21 @@ def change_roster(kind: ChangeKind) -> Callable[[Any, Sequence[Fact]], list[Refu
     return handle
 
 
-def judge_change(fact: Fact) -> Refusal | None:
-    """A change belongs to the area that it names, else to the district."""
+def roster_areas(cursor: Any, facts: Sequence[Fact]) -> dict[tuple[int, UUID], str]:
+    """Where the frozen rosters have these people: one statement."""
+    cursor.execute(
+        "SELECT round, person, area FROM testing_roster_entry"
+        " WHERE district = %s AND round = ANY(%s) AND person = ANY(%s::uuid[])",
+        [facts[0].district, sorted({f.body.round for f in facts}), uuids(f.body.person for f in facts)],
+    )
+    return {(number, person): area for number, person, area in cursor.fetchall()}
+
+
+def judge_change(fact: Fact, homes: dict[tuple[int, UUID], str]) -> Refusal | None:
+    """A change belongs to the area that it names, else to where the roster has the person."""
+    home = homes.get((fact.body.round, fact.body.person))
     area = getattr(fact.body, "area", None)
-    placed = place_in_area(fact, area) if area else place_at_reporter(fact)
+    placed = place_in_area(fact, area) if area else place_about(fact, home)
     return in_round(fact, fact.body.round) or placed
 
 
