@@ -19,6 +19,7 @@ from dabai.kernel.refusal import Refusal
 
 _PIECE = 2**20
 _OVERLAP = 64
+_LONGEST_TAG = 2**16
 _REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["']""")
 _CELL = re.compile(rb"<(?:[A-Za-z0-9_]+:)?c[\s>/]")
 _ROW = re.compile(rb"<(?:[A-Za-z0-9_]+:)?row[\s>/]")
@@ -163,18 +164,33 @@ def _inflated(inflate: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
 def _measure_sheet(pieces: Iterable[bytes], limits: Limits) -> None:
     """Count rows and cells of a sheet's XML, and the rectangle that they span: this is what will be held in memory."""
     rows = cells = last_row = last_column = 0
-    seen = b""
-    for piece in pieces:
-        text = seen + piece
+    for text in _whole_tags(pieces):
         rows, cells = rows + len(_ROW.findall(text)), cells + len(_CELL.findall(text))
         references = _REFERENCE.findall(text)
         last_row = max(last_row, max((int(row) for _, row in references), default=0))
         last_column = max(last_column, max(map(_column_number, {column for column, _ in references}), default=0))
-        seen = text[-_OVERLAP:] if len(text) > _OVERLAP else b""
         if max(rows, last_row) > limits.workbook_rows:
             raise Refusal("tables.workbook_rows", limit=limits.workbook_rows)
         if max(cells, last_row * last_column) > limits.workbook_cells:
             raise Refusal("tables.workbook_cells", limit=limits.workbook_cells)
+
+
+def _whole_tags(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes cut before a ``<``, so that no tag is counted twice or missed.
+
+    A tag longer than any real one is cut anyway, with an overlap, and may count twice.
+    """
+    seen = b""
+    for piece in pieces:
+        text = seen + piece
+        cut = text.rfind(b"<")
+        if cut < 0 or len(text) - cut > _LONGEST_TAG:
+            yield text
+            seen = text[-_OVERLAP:]
+        else:
+            yield text[:cut]
+            seen = text[cut:]
+    yield seen
 
 
 def _column_number(letters: bytes) -> int:

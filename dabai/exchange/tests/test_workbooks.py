@@ -137,6 +137,13 @@ def test_one_far_cell_is_no_sheet_of_millions(cell: str) -> None:
     assert refused(rebuilt(workbook(["a"]), sheet=sheet_xml(cell))) in {"tables.workbook_rows", "tables.workbook_cells"}
 
 
+def test_rows_across_pieces_are_counted_once() -> None:
+    many = "".join(f'<row r="{n}"><c r="A{n}"><v>{n}</v></c></row>' for n in range(1, 60_001))
+    source = rebuilt(workbook(["a"]), sheet=sheet_xml(many))
+    assert len(list(open_table(source, limits=Limits(workbook_rows=60_000, workbook_cells=60_000)).rows)) == 59_999
+    assert refused(source, limits=Limits(workbook_rows=59_999)) == "tables.workbook_rows"
+
+
 def test_a_cell_that_lies_across_two_pieces_is_seen() -> None:
     for shift in range(0, 80, 7):
         padding = "<!--" + "x" * (2**20 - 150 + shift) + "-->"
