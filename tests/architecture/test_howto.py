@@ -1,4 +1,4 @@
-"""The how-to pages say only what exists: options, commands and files are looked up, and both languages name the same."""
+"""The how-to pages say only what exists: options, commands and files are looked up; both languages name the same."""
 
 import re
 from pathlib import Path
