@@ -22,7 +22,7 @@ from django.db import connection, transaction
 
 from dabai.access.keys import carry_keys, ring
 from dabai.exchange.columns import RESIDENT_COLUMNS, Column, ColumnMap, match_columns
-from dabai.exchange.tables import Row, Table, open_table
+from dabai.exchange.tables import Table, open_table
 from dabai.journal.models import MarkKind
 from dabai.kernel import areas, clock
 from dabai.kernel.ids import natural_id
@@ -30,9 +30,9 @@ from dabai.kernel.refusal import Refusal
 from dabai.kernel.words import LANGUAGES, say
 from dabai.people import processes, uploads
 from dabai.people.models import Import, ImportState, Person, StagedRow
-from dabai.people.rows import Cells, as_reason, plain
+from dabai.people.rows import Cells, plain
 from dabai.people.rules import KeyGroup
-from dabai.people.staging import CROSS_LIST, RESIDENTS, ListSpec, RawRow, Stager
+from dabai.people.staging import CROSS_LIST, RESIDENTS, Chunk, ListSpec, Stager
 from dabai.places import queries as places
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ CHUNK = 4_000
 PROCESSES = 2
 WORTH_PROCESSES = 20_000
 IN_FLIGHT = 5
-STAGE_LOCK = 7_343
-COMMIT_LOCK = 7_344
+STAGE_LOCK = 7_348
+COMMIT_LOCK = 7_347
 HOUSEHOLD_KIND = Column("household_kind", ("户别", "家庭户类型", "户类型", "household type"))
 COLUMNS = (*(one for one in RESIDENT_COLUMNS if one.key in Cells._fields), HOUSEHOLD_KIND)
 
@@ -140,8 +140,8 @@ def read_rows(found: Import, workers: int | None) -> None:
     with opened(found) as table:
         columns = columns_of(table, found)
         check_columns(columns, found)
-        last = forget_beyond(found, table)
-        chunks = in_chunks(table, found, last)
+        forget_beyond(found, table)
+        chunks = in_chunks(table, found)
         if workers is None:
             workers = PROCESSES if found.rows_total >= WORTH_PROCESSES else 0
         spec = spec_of(found, columns)
@@ -151,27 +151,20 @@ def read_rows(found: Import, workers: int | None) -> None:
             Import.objects.filter(pk=found.pk).update(rows_done=found.rows_done, rows_total=found.rows_total)
 
 
-def forget_beyond(found: Import, table: Table) -> int:
+def forget_beyond(found: Import, table: Table) -> None:
     """Skip the rows that are staged already, and take back chunks behind them that a crash has left."""
     last = 0
     for row in islice(table.rows, found.rows_done):
         last = row.number
     StagedRow.objects.filter(district=found.district, batch=found.pk, number__gt=last).delete()
-    return last
 
 
-def in_chunks(table: Table, found: Import, last: int) -> Iterator[tuple[list[RawRow], int]]:
+def in_chunks(table: Table, found: Import) -> Iterator[tuple[Chunk, int]]:
     """The remaining rows in chunks, each with the number of rows that the list seems to have in all."""
-    done, chunk = found.rows_done, list[RawRow]()
-    row = Row(last, [])
-    for row in table.rows:
-        chunk.append((row.number, row.cells, as_reason(row.problem) if row.problem else None))
-        if len(chunk) == CHUNK:
-            done += CHUNK
-            yield chunk, max(done, int(done / max(table.progress(row), 1e-9)))
-            chunk = []
-    if chunk:
-        yield chunk, done + len(chunk)
+    done = found.rows_done
+    while rows := list(islice(table.rows, CHUNK)):
+        done += len(rows)
+        yield Chunk.of(rows), max(done, int(done / max(table.progress(rows[-1]), 1e-9)))
 
 
 def spec_of(found: Import, columns: ColumnMap) -> ListSpec:
@@ -193,11 +186,12 @@ def spec_of(found: Import, columns: ColumnMap) -> ListSpec:
 
 def group_words() -> dict[str, str]:
     """What lists call the key groups, in both languages, and their codes."""
-    words = {plain(say(f"documents.group.{group}", language)): group.value for group in KeyGroup for language in LANGUAGES}
+    said = ((group, say(f"documents.group.{group}", language)) for group in KeyGroup for language in LANGUAGES)
+    words = {plain(word): group.value for group, word in said}
     return words | {plain(group): group.value for group in KeyGroup}
 
 
-def stage_here(spec: ListSpec, chunks: Iterable[tuple[list[RawRow], int]]) -> Iterator[tuple[int, int]]:
+def stage_here(spec: ListSpec, chunks: Iterable[tuple[Chunk, int]]) -> Iterator[tuple[int, int]]:
     """Stage chunk by chunk in this process: (rows of the chunk, rows that the list seems to have)."""
     stager = Stager(spec, ring(spec.operation))
     for chunk, total in chunks:
@@ -206,7 +200,7 @@ def stage_here(spec: ListSpec, chunks: Iterable[tuple[list[RawRow], int]]) -> It
         yield len(chunk), total
 
 
-def stage_with(workers: int, spec: ListSpec, chunks: Iterable[tuple[list[RawRow], int]]) -> Iterator[tuple[int, int]]:
+def stage_with(workers: int, spec: ListSpec, chunks: Iterable[tuple[Chunk, int]]) -> Iterator[tuple[int, int]]:
     """The same with helping processes, reported in the order of the list; only some chunks are under way at a time."""
     packed = pickle.dumps((spec, carry_keys(spec.operation), database()))
     with ProcessPoolExecutor(workers, get_context("spawn"), processes.begin, (packed,)) as pool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from dabai.kernel import areas
 from dabai.kernel.refusal import Refusal
@@ -55,6 +54,9 @@ class Cells(NamedTuple):
     sex: str = ""
     birth_date: str = ""
     group: str = ""
+
+
+HOME = slice(Cells._fields.index("estate"), Cells._fields.index("household") + 1)
 
 
 class Read(NamedTuple):
@@ -214,11 +216,10 @@ def written_address(cells: Cells) -> str | None:
     return " ".join(part for part in (cells.estate, cells.building, cells.unit, cells.room) if part) or None
 
 
-def household_id(token: bytes) -> UUID:
-    """The id of the household behind a door, made of its blind token, so that the same door is the same household
-    in every list (UUIDv8, RFC 9562)."""
-    value = int.from_bytes(token) & ~(0xF000 << 64) & ~(0xC000 << 48)
-    return UUID(int=value | 0x8000 << 64 | 0x8000 << 48)
+def household_id(token: bytes) -> bytes:
+    """The 16 bytes of the id of the household behind a door, made of its blind token, so that the same door is the
+    same household in every list (UUIDv8, RFC 9562)."""
+    return token[:6] + bytes((token[6] & 0x0F | 0x80, token[7], token[8] & 0x3F | 0x80)) + token[9:16]
 
 
 # --- when born ------------------------------------------------------------------------------------------------
@@ -244,39 +245,42 @@ kind_named = lru_cache(1024)(kind_from_text)
 
 @dataclass(slots=True)
 class RowReader:
-    """Reads the rows of one list. ``groups`` maps words to codes of key groups."""
+    """Reads the rows of one list. ``groups`` maps words to codes of key groups.
+
+    People of a household stand one below the other, so the last door is remembered with the cells that made it.
+    """
 
     book: AreaBook
     today: date
     groups: Mapping[str, str]
     remarks: list[dict[str, Any]] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
+    last_home: tuple[str, ...] = ()
+    last_door: str = ""
 
     def read(self, cells: Cells) -> Read:
         """Understand one row; nothing that it raises inside takes the row or its neighbours with it."""
         self.remarks, self.faults = [], []
         name, document, area = self.name(cells), self.document(cells), self.area(cells)
         phone = self.phone(cells.phone) if cells.phone else None
-        estate, building, unit = (self.short(cells, part) for part in ("estate", "building", "unit"))
+        estate, building, unit = cells.estate, cells.building, cells.unit
+        if len(estate) + len(building) + len(unit) > LIMITS["unit"]:
+            estate, building, unit = (self.short(cells, part) for part in ("estate", "building", "unit"))
         sex, year, group = self.traits(cells, document)
-        refused = bool(self.faults)
-        return Read(
-            name,
-            document,
-            phone,
-            area,
-            estate,
-            building,
-            unit,
-            written_address(cells),
-            "" if refused else door_of(cells, area),
-            cells.household_kind != "" and plain(cells.household_kind) in COLLECTIVE,
-            sex,
-            year,
-            group,
-            self.faults + self.remarks,
-            refused,
-        )
+        address, door = written_address(cells), self.door(cells, area)
+        collective = cells.household_kind != "" and plain(cells.household_kind) in COLLECTIVE
+        reasons, refused = self.faults + self.remarks, bool(self.faults)
+        home = (area, estate, building, unit, address, door, collective)
+        return Read(name, document, phone, *home, sex, year, group, reasons, refused)
+
+    def door(self, cells: Cells, area: str) -> str:
+        """The normal form of the address; none for a row that is refused."""
+        if self.faults:
+            return ""
+        home = (area, *cells[HOME])
+        if home != self.last_home:
+            self.last_home, self.last_door = home, door_of(cells, area)
+        return self.last_door
 
     def name(self, cells: Cells) -> str:
         """The name, from one column or two."""

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from dabai.access.keys import KeyRing
+from dabai.exchange.tables import Row
 from dabai.people.derive import UNIDENTIFYING
 from dabai.people.facts import tail_of
-from dabai.people.rows import COMMUNITY, AreaBook, Cells, Read, RowReader, household_id
+from dabai.people.rows import COMMUNITY, AreaBook, Cells, Read, RowReader, as_reason, household_id
 
 RESIDENTS = "residents"
 CROSS_LIST = "cross_list"
@@ -58,10 +59,43 @@ COLUMNS = {
     "address_token": "bytea",
 }
 COPY = "COPY people_staged_row ({}) FROM STDIN (FORMAT BINARY)".format(", ".join(f'"{name}"' for name in COLUMNS))
-TYPES = list(COLUMNS.values())
+# In a binary COPY the server knows the type of each field: ids go as the 16 bytes that they are.
+TYPES = ["bytea" if kind == "uuid" else kind for kind in COLUMNS.values()]
+CELL, LINE = "\x1f", "\x1e"
 
-# (row number, cells, what is wrong with the row as a whole)
-RawRow = tuple[int, list[str], "dict[str, Any] | None"]
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive rows of a list on their way to whoever stages them: their numbers, their cells in one text (as a
+    million lists of small texts they would cost more to hand over than to read), and what is wrong with whole rows."""
+
+    numbers: list[int]
+    text: str
+    problems: dict[int, dict[str, Any]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "Chunk":
+        """Pack rows of equal width."""
+        text = LINE.join([CELL.join(row.cells) for row in rows])
+        width = len(rows[0].cells)
+        if text.count(CELL) != (width - 1) * len(rows) or text.count(LINE) != len(rows) - 1:
+            text = LINE.join([CELL.join([without_marks(cell) for cell in row.cells]) for row in rows])
+        problems = {row.number: as_reason(row.problem) for row in rows if row.problem}
+        return cls([row.number for row in rows], text, problems)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def rows(self) -> Iterator[tuple[int, list[str], dict[str, Any] | None]]:
+        """(row number, cells, what is wrong with the row as a whole)."""
+        problem = self.problems.get
+        for number, line in zip(self.numbers, self.text.split(LINE), strict=True):
+            yield number, line.split(CELL), problem(number)
+
+
+def without_marks(cell: str) -> str:
+    """A cell without the two control characters that part cells and rows here."""
+    return cell.replace(CELL, " ").replace(LINE, " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +156,17 @@ class Known(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """The blind tokens of a row."""
+    """The blind tokens of a row, and the id of the household that its address makes."""
 
     name: bytes | None
     number: bytes | None
     tail: bytes | None
     phone: bytes | None
     address: bytes | None
+    household: bytes | None
+
+
+NO_TOKENS = Tokens(None, None, None, None, None, None)
 
 
 def identifies(read: Read) -> bool:
@@ -136,9 +174,9 @@ def identifies(read: Read) -> bool:
     return read.document.kind not in UNIDENTIFYING
 
 
-def likeness(read: Read, tokens: Tokens, household: UUID | None) -> tuple[Any, ...]:
+def likeness(read: Read, tokens: Tokens) -> tuple[Any, ...]:
     """What must be equal for two rows without a number that identifies to be the same person."""
-    return tokens.name, tokens.number or b"", household, read.area[:COMMUNITY], read.birth_year
+    return tokens.name, tokens.number or b"", tokens.household, read.area[:COMMUNITY], read.birth_year
 
 
 class Directory:
@@ -156,8 +194,8 @@ class Directory:
         names = [tokens.name for read, tokens in rows if tokens.name and not identifies(read)]
         for name, number, *rest in self.ask(cursor, BY_NAME, where, names):
             known = Known(*rest)
-            like = (bytes(name), bytes(number), known.household, known.area[:COMMUNITY], known.birth_year)
-            self.people[like] = known
+            home = known.household.bytes if known.household else None
+            self.people[bytes(name), bytes(number), home, known.area[:COMMUNITY], known.birth_year] = known
 
     def ask(self, cursor: Any, statement: str, where: dict[str, Any], tokens: list[bytes]) -> Iterable[Any]:
         """The rows for these tokens; no statement for none."""
@@ -166,23 +204,23 @@ class Directory:
         cursor.execute(statement, where | {"tokens": tokens})
         return cursor.fetchall()  # type: ignore[no-any-return]
 
-    def find(self, read: Read, tokens: Tokens, household: UUID | None) -> Known | None:
+    def find(self, read: Read, tokens: Tokens) -> Known | None:
         """The resident whom a row is about."""
         if tokens.number and identifies(read):
             return self.numbers.get(tokens.number)
-        return self.people.get(likeness(read, tokens, household))
+        return self.people.get(likeness(read, tokens))
 
 
 # --- from a row to a staged row -------------------------------------------------------------------------------
 
 
-def new_ids(count: int) -> Iterator[UUID]:
-    """UUIDv7 of this moment, made together because one by one they cost as much as a cipher."""
-    head = (int(time.time() * 1000) << 80) | 0x7000 << 64 | 0x8000 << 48
+def new_ids(count: int) -> Iterator[bytes]:
+    """UUIDv7 of this moment as their 16 bytes, made together: one by one they cost as much as a cipher."""
+    stamp = int(time.time() * 1000).to_bytes(6)
     noise = os.urandom(count * 10)
     for start in range(0, count * 10, 10):
-        tail = int.from_bytes(noise[start : start + 10]) & ~(0xF000 << 64) & ~(0xC000 << 48)
-        yield UUID(int=head | tail)
+        part = noise[start : start + 10]
+        yield stamp + bytes((part[0] & 0x0F | 0x70, part[1], part[2] & 0x3F | 0x80)) + part[3:]
 
 
 class Stager:
@@ -193,17 +231,19 @@ class Stager:
         book = AreaBook(spec.areas, spec.within, anywhere=spec.purpose == CROSS_LIST)
         self.reader = RowReader(book, spec.today, spec.groups)
         self.pick: Callable[[list[str]], tuple[str, ...]] = itemgetter(*spec.places)
+        self.last_door = ("", b"", b"")
+        nobody = UUID(int=0)
+        self.bound = {name: ring.bound(self.table, name, nobody)[:-16] for name in ("name", "number", "phone")}
 
-    def stage(self, cursor: Any, chunk: Sequence[RawRow]) -> None:
+    def stage(self, cursor: Any, chunk: Chunk) -> None:
         """Write a chunk; the caller's transaction makes it one."""
-        reads = [self.read(cells, problem) for _, cells, problem in chunk]
+        reads = [self.read(cells, problem) for _, cells, problem in chunk.rows()]
         both = [(read, self.tokens(read)) for read in reads]
         directory = Directory(cursor, self.spec, both)
-        doors: set[UUID] = set()
-        ids = new_ids(len(chunk))
+        doors: set[bytes] = set()
         with cursor.copy(COPY) as copy:
             copy.set_types(TYPES)
-            for (number, _, _), (read, tokens), person in zip(chunk, both, ids, strict=True):
+            for number, (read, tokens), person in zip(chunk.numbers, both, new_ids(len(both)), strict=True):
                 copy.write_row(self.staged(number, read, tokens, person, directory, doors))
 
     def read(self, cells: list[str], problem: dict[str, Any] | None) -> Read:
@@ -216,33 +256,34 @@ class Stager:
     def tokens(self, read: Read) -> Tokens:
         """The blind tokens of a row. A refused one has none: nobody is to be found by it."""
         if read.refused:
-            return Tokens(None, None, None, None, None)
+            return NO_TOKENS
         token = self.ring.token
+        if read.door != self.last_door[0]:
+            address = token("address", read.door) or b""
+            self.last_door = (read.door, address, household_id(address) if address else b"")
         return Tokens(
             token("name", read.name),
             token("number", read.document.key),
             token("tail", tail_of(read.document, read.area)),
             token("phone", read.phone),
-            token("address", read.door),
+            self.last_door[1] or None,
+            self.last_door[2] or None,
         )
 
     def staged(
-        self, number: int, read: Read, tokens: Tokens, person: UUID, directory: Directory, doors: set[UUID]
+        self, number: int, read: Read, tokens: Tokens, person: bytes, directory: Directory, doors: set[bytes]
     ) -> tuple[Any, ...]:
         """The staged row. The first row of a door carries the address for its household."""
-        household = household_id(tokens.address) if tokens.address else None
-        known = None if read.refused else directory.find(read, tokens, household)
-        outcome, reasons = self.judge(read, tokens, household, known)
-        if known and outcome in ("same", "changed"):
-            person = known.id if self.spec.purpose == RESIDENTS else person
-            household = household or known.household
-        address = None
-        if household and household not in doors and tokens.address:
-            doors.add(household)
-            address = self.ring.seal("people_household", "address", household, read.address)
+        known = None if read.refused else directory.find(read, tokens)
+        outcome, reasons = judge(self.spec.purpose, read, tokens, known)
+        about = read if known is None else merged(read, tokens, known)
+        household = tokens.household
+        if known is not None and self.spec.purpose == RESIDENTS and outcome != "doubled":
+            person = known.id.bytes
+            household = household or (known.household.bytes if known.household else None)
         bare = outcome == "same" and self.spec.purpose == RESIDENTS
-        sealed = (None, None, None) if bare else self.seal(person, read, known if outcome == "changed" else None)
-        phone_token = tokens.phone or (known.phone_token if known and outcome == "changed" else None)
+        sealed = (None, None, None) if bare else self.seal(person, about, known if outcome == "changed" else None)
+        document = about.document
         return (
             self.spec.district,
             self.spec.batch,
@@ -250,61 +291,77 @@ class Stager:
             outcome,
             reasons or None,
             person,
-            known.id if known else None,
+            known.id.bytes if known else None,
             household,
-            known.area if known and known.area.startswith(read.area) else read.area,
-            read.estate,
-            read.building or (known.building if known and not tokens.address else ""),
-            read.unit,
-            read.document.kind,
-            read.sex,
-            read.birth_year,
-            read.group or (known.group if known else ""),
-            read.document.doubt or "",
-            read.collective,
+            about.area,
+            about.estate,
+            about.building,
+            about.unit,
+            document.kind,
+            about.sex,
+            about.birth_year,
+            about.group,
+            document.doubt or "",
+            about.collective,
             self.ring.current,
             *sealed,
-            address,
+            self.seal_address(about, tokens, doors) if tokens.household else None,
             tokens.name,
             tokens.number,
             tokens.tail,
-            phone_token,
+            tokens.phone or (known.phone_token if known and outcome == "changed" else None),
             tokens.address,
         )
 
-    def judge(
-        self, read: Read, tokens: Tokens, household: UUID | None, known: Known | None
-    ) -> tuple[str, list[dict[str, Any]]]:
-        """What would become of the row, and why. Doubles within the file are found at the end, by one statement."""
-        if read.refused:
-            return "refused", read.reasons
-        if known is None:
-            return "added", read.reasons
-        if self.spec.purpose == CROSS_LIST:
-            return "same", read.reasons
-        if tokens.name not in known.names:
-            return "doubled", [*read.reasons, {"code": "people.double_other_name", "field": "name"}]
-        return ("changed" if differs(read, tokens, household, known) else "same"), read.reasons
+    def seal_address(self, read: Read, tokens: Tokens, doors: set[bytes]) -> bytes | None:
+        """The address for the household, once for each door of a chunk."""
+        if tokens.household in doors or tokens.household is None:
+            return None
+        doors.add(tokens.household)
+        return self.ring.seal("people_household", "address", UUID(bytes=tokens.household), read.address)
 
-    def seal(self, person: UUID, read: Read, known: Known | None) -> tuple[bytes | None, bytes | None, bytes | None]:
+    def seal(self, person: bytes, read: Read, known: Known | None) -> tuple[bytes | None, bytes | None, bytes | None]:
         """Name, number and phone for the row of ``person``; what the list leaves out stays as it was known."""
         phone = read.phone
         if phone is None and known is not None:
             phone = self.ring.open(known.key, self.table, "phone", known.id, known.phone_enc)
-        seal, table = self.ring.seal, self.table
+        sealed, bound = self.ring.sealed, self.bound
         return (
-            seal(table, "name", person, read.name or None),
-            seal(table, "number", person, read.document.number or None),
-            seal(table, "phone", person, phone),
+            sealed(bound["name"] + person, read.name) if read.name else None,
+            sealed(bound["number"] + person, read.document.number) if read.document.number else None,
+            sealed(bound["phone"] + person, phone) if phone else None,
         )
 
 
-def differs(read: Read, tokens: Tokens, household: UUID | None, known: Known) -> bool:
+def judge(purpose: str, read: Read, tokens: Tokens, known: Known | None) -> tuple[str, list[dict[str, Any]]]:
+    """What would become of the row, and why. Doubles within the file are found at the end, by one statement."""
+    if read.refused:
+        return "refused", read.reasons
+    if known is None:
+        return "added", read.reasons
+    if purpose == CROSS_LIST:
+        return "same", read.reasons
+    if tokens.name not in known.names:
+        return "doubled", [*read.reasons, {"code": "people.double_other_name", "field": "name"}]
+    return ("changed" if differs(read, tokens, known) else "same"), read.reasons
+
+
+def merged(read: Read, tokens: Tokens, known: Known) -> Read:
+    """What a row says about a known resident, with what is known where it says nothing."""
+    return read._replace(
+        area=known.area if known.area.startswith(read.area) else read.area,
+        building=read.building or ("" if tokens.household else known.building),
+        group=read.group or known.group,
+    )
+
+
+def differs(read: Read, tokens: Tokens, known: Known) -> bool:
     """Whether a list says something new of a resident. An empty cell says nothing, nor does a community of its grid."""
+    home = known.household.bytes if known.household else None
     return (
         known.away
         or not known.area.startswith(read.area)
-        or (household is not None and household != known.household)
+        or (tokens.household is not None and tokens.household != home)
         or (bool(read.building) and read.building != known.building)
         or (tokens.phone is not None and tokens.phone != known.phone_token)
         or (bool(read.group) and read.group != known.group)
