@@ -146,7 +146,7 @@ AREA_CELLS = write_cells("figures_area_cell", "area", AREA_MEASURES, AREA_FRESH)
 # States 9 and 10 of testing.TubeState are voided and rejected. Tubes of which no sample is known count as nothing yet.
 VALID = "x.samples > 0 AND x.state NOT IN (9, 10)"
 NOT_VOIDED = "x.state <> 9"
-TRANSPORT_LIMIT = "make_interval(mins => (t.body #>> '{limits,transport_minutes}')::int)"
+TRANSPORT_LIMIT = "make_interval(mins => (t.body #>> '{transport,swab_to_lab_minutes}')::int)"
 TUBES = f"""
 SELECT t.round, t.site, coalesce(x.hour, {EPOCH}) AS hour,
     coalesce(sum(x.samples) FILTER (WHERE {VALID}), 0) AS samples,

@@ -15,8 +15,12 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from dabai.kernel import clock
-from dabai.testing.models import ChangeKind
+from dabai.people.models import ListedPerson, Person
+from dabai.people.queries import listed_outside
+from dabai.testing.models import ChangeKind, Coverage, RosterEntry, Round
 from dabai.testing.outcomes import NAME_CONFLICT, OUTCOME, OUTCOMES
 
 PAGE = 100
@@ -316,56 +320,10 @@ def people_in(
 # --- people on other lists -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ListedStranger:
-    """Somebody whom a hotel, a firm or a site named and who is on no roster of the round."""
-
-    id: UUID
-    area: str
-    batch: int
-    person: UUID | None
-    outcome: str
-
-    @property
-    def key(self) -> Key:
-        """Where this row stands in its list."""
-        return Key(self.area, "", self.id)
-
-
-STRANGERS = f"""
-SELECT c.id, c.area, c.batch, c.person, o.outcome
-FROM (
-    SELECT l.id, l.area, l.batch, p.person, l.district, r.operation, coalesce(p.name_conflict, false) AS name_conflict,
-        coalesce(x.tubes, '{{}}') AS tubes
-    FROM testing_round r
-    JOIN people_listed l ON l.district = r.district AND l.operation = r.operation
-    LEFT JOIN LATERAL (
-        SELECT coalesce(i.canonical, p.id) AS person, i.name_conflict
-        FROM people_person p LEFT JOIN people_identity i ON i.district = p.district AND i.person = p.id
-        WHERE p.district = l.district AND p.operation = l.operation AND (p.number_token = l.number_token
-            OR (l.number_token IS NULL AND p.name_token = l.name_token AND p.phone_token = l.phone_token))
-        ORDER BY 1 LIMIT 1
-    ) p ON true
-    LEFT JOIN testing_coverage x ON x.district = l.district AND x.round = r.id AND x.person = p.person
-    WHERE r.id = %(round)s AND r.district = %(district)s AND (%(batch)s::int IS NULL OR l.batch = %(batch)s)
-        AND (l.area, l.id) > (%(area)s, %(person)s::uuid)
-        AND NOT coalesce(x.rostered, false)
-        AND NOT EXISTS (
-            SELECT 1 FROM (SELECT p.person UNION ALL SELECT o.person FROM people_identity o
-                           WHERE o.district = l.district AND o.canonical = p.person) o
-            JOIN testing_roster_entry e ON e.district = l.district AND e.round = r.id AND e.person = o.person)
-) c {OUTCOME}
-ORDER BY c.area, c.id LIMIT %(limit)s"""  # noqa: S608 - constants only
-
-
-def strangers(
-    cursor: Any, district: int, round_id: int, *, batch: int | None = None, after: Key = START, limit: int = PAGE
-) -> Page[ListedStranger]:
-    """People of cross lists (all, or one import) who are on no roster of the round, with their outcome: one statement.
-
-    They are found by document number; without one by name and phone together. ``person`` is who they are in the
-    operation, if anybody knows them.
-    """
-    where = {"district": district, "round": round_id, "batch": batch, "limit": limit + 1}
-    cursor.execute(STRANGERS, where | {"area": after.area, "person": after.person})
-    return page([ListedStranger(*row) for row in cursor.fetchall()], limit)
+def strangers(round_id: int, *, batch: int | None = None, areas: Collection[str] = ("",)) -> QuerySet[ListedPerson]:
+    """People whom a hotel, a firm or a site has named and who are not on the round's roster (added ones are on it)."""
+    found = Round.objects.get(pk=round_id)
+    here = {"district": found.district, "round": round_id, "person": OuterRef("id")}
+    due = Exists(RosterEntry.objects.filter(**here)) | Exists(Coverage.objects.filter(**here, rostered=True))
+    on_roster = Person.objects.filter(due, district=found.district, operation=found.operation).values("id")
+    return listed_outside(found.operation, on_roster, batch=batch, areas=areas)

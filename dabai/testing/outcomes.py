@@ -95,10 +95,10 @@ ORDER BY c.number DESC"""  # noqa: S608 - constants only
 
 # A tube is alarming when its released result is not negative. Its people are found through samples taken into it, moved
 # to it, or given to it by a settlement: more than those who are really in it, and their coverage tells.
-RETESTS = f"""
-WITH alarm AS MATERIALIZED (
+SUSPECTS = """alarm AS MATERIALIZED (
     SELECT t.tube FROM testing_tube t
-    WHERE t.district = %(district)s AND t.round = %(round)s AND t.released_at IS NOT NULL AND t.outcome IN (2, 3, 4)
+    WHERE t.district = %(district)s AND t.round = ANY(%(rounds)s) AND t.released_at IS NOT NULL
+        AND t.outcome IN (2, 3, 4)
 ), origin AS (
     SELECT tube FROM alarm
     UNION SELECT d.tube FROM testing_claim_decision d JOIN alarm a ON d.district = %(district)s AND d.becomes = a.tube
@@ -111,12 +111,15 @@ WITH alarm AS MATERIALIZED (
 ), suspect AS (
     SELECT DISTINCT coalesce(i.canonical, k.person) AS person, coalesce(i.name_conflict, false) AS name_conflict
     FROM candidate k LEFT JOIN people_identity i ON i.district = %(district)s AND i.person = k.person
-)
+)"""
+
+RETESTS = f"""
+WITH {SUSPECTS}
 SELECT c.person, c.area, c.rostered, c.site, o.outcome, coalesce(o.alerted_at, o.released_at), c.body
 FROM (
     SELECT x.*, s.name_conflict, r.operation, p.body
     FROM suspect s
-    JOIN testing_round r ON r.id = %(round)s
+    JOIN testing_round r ON r.id = ANY(%(rounds)s)
     JOIN protocols_profile p ON p.id = r.profile
     JOIN testing_coverage x ON x.district = %(district)s AND x.round = r.id AND x.person = s.person
         AND x.area BETWEEN %(prefix)s AND %(prefix)s || 'z'
@@ -180,7 +183,7 @@ def retests_due(cursor: Any, district: int, round_id: int, prefix: str = "") -> 
     Pending people owe a single sample taken after the tube that was not negative; it is off the list when it is taken,
     and back when it turns out invalid. The deadline is that of the round's profile.
     """
-    cursor.execute(RETESTS, {"district": district, "round": round_id, "prefix": prefix})
+    cursor.execute(RETESTS, {"district": district, "rounds": [round_id], "prefix": prefix})
     return [
         DueRetest(person, area, rostered, site, outcome == "pending", alerted_at, retest_deadline(body, alerted_at))
         for person, area, rostered, site, outcome, alerted_at, body in cursor.fetchall()
@@ -190,5 +193,5 @@ def retests_due(cursor: Any, district: int, round_id: int, prefix: str = "") -> 
 def retest_deadline(body: Any, alerted_at: datetime) -> datetime | None:
     """Until when a re-test must be taken, by a profile; None where it sets no limit."""
     profile = json.loads(body) if isinstance(body, str) else body
-    minutes = profile.get("limits", {}).get("retest_minutes")
+    minutes = profile.get("results", {}).get("retest_within_minutes")
     return None if minutes is None else alerted_at + timedelta(minutes=minutes)
