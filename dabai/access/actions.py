@@ -31,7 +31,7 @@ FIRST_ADMIN_HOURS = 24
 LINK_HOURS = {"welcome": 14 * 24, "password": 24}
 CODE_HOURS = 14 * 24
 PAIR_AGAIN = timedelta(minutes=15)
-FIRST_ADMIN_LOCK = 7_342
+FIRST_ADMIN_LOCK = 7_346
 KINDS_OF_DEVICE = ("phone", "lab", "reader")
 # A device's first scope has no beginning: what was written on paper before it came is typed into it afterwards.
 EVER = datetime(2000, 1, 1, tzinfo=UTC)

@@ -35,7 +35,7 @@ from dabai.kernel import areas, clock
 from dabai.kernel.refusal import Refusal
 from dabai.kernel.words import LANGUAGES, say
 
-SHEET_LOCK = 7_343
+SHEET_LOCK = 7_345
 MAX_ROWS = 20_000
 COLUMNS = (
     Column("username", ("用户名", "登录名", "账号", "工号", "log-in name", "login")),

@@ -3,12 +3,16 @@
 import csv
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from dabai.access.keys import make_key
 from dabai.kernel import areas, clock
 from dabai.places.models import Area, Site, SiteKind, Station
+from dabai.protocols.actions import store
 from dabai.protocols.models import Operation, OperationKind, Profile
+from dabai.protocols.schema import Profile as ProfileRules
+from dabai.protocols.schema import shipped_profiles
 
 AREAS = Path(__file__).resolve().parents[2] / "scenarios" / "areas"
 GRIDS = ("01", "02")
@@ -75,8 +79,14 @@ def make_operation(
 
 
 def make_profile(slug: str) -> Profile:
-    """Version 1 of a profile that we ship."""
-    return Profile.objects.get_or_create(slug=slug, version=1, defaults={"body": {}})[0]
+    """A profile that we ship."""
+    return store(shipped()[slug])
+
+
+@cache
+def shipped() -> dict[str, ProfileRules]:
+    """The profiles that we ship, read once."""
+    return shipped_profiles()
 
 
 def make_areas(district: int) -> list[str]:
