@@ -54,11 +54,11 @@ def renew(
         if subject not in looked_at.get(code.partition(".")[0], ()):
             continue
         case = wanted.pop((code, subject), None)
-        old = {"facts": loaded(facts), "detail": loaded(detail), "state": state}
+        old = {"facts": loaded(facts), "detail": loaded(detail), "state": state, "area": area, "site": site}
+        old |= {"round": number, "happened_at": at}
         if case is None and state != "gone":
-            gone = {**old, "code": code, "subject": subject, "area": area, "site": site, "round": number}
-            rows.append({**gone, "happened_at": at, "state": "gone"})
-        elif case is not None and any(case[key] != old[key] for key in ("facts", "detail", "state")):
+            rows.append({**old, "code": code, "subject": subject, "state": "gone"})
+        elif case is not None and any(case.get(key) != value for key, value in old.items()):
             rows.append(case)
     rows += wanted.values()
     if rows:
@@ -82,6 +82,7 @@ def settlements(cursor: Any, district: int, operation: int, subjects: Sequence[s
 def with_state(case: dict[str, Any], settled: dict[tuple[str, str], list[set[str]]]) -> dict[str, Any]:
     """The case with ``state``: settled if one settlement names all of its facts, else open, or reopened if one named some."""
     case = {**case, "facts": sorted(map(str, case["facts"])), "detail": loaded(case["detail"])}
+    case["area"] = case["area"] or ""
     named = settled.get((case["code"], case["subject"]), [])
     if any(set(case["facts"]) <= one for one in named):
         return {**case, "state": "settled"}
@@ -97,7 +98,7 @@ def columns(district: int, operation: int, rows: list[dict[str, Any]]) -> list[l
         [row["subject"] for row in rows],
         [json.dumps(row["facts"]) for row in rows],
         [json.dumps(row["detail"]) for row in rows],
-        [row["area"] or "" for row in rows],
+        [row["area"] for row in rows],
         [row.get("site") for row in rows],
         [row.get("round") for row in rows],
         [row["happened_at"] for row in rows],

@@ -22,7 +22,7 @@ class Insert:
     def __call__(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write the rows; nothing for none. One statement whatever their number."""
         if rows:
-            with cursor.copy(self.statement()) as copy:
+            with cursor.db.wrap_database_errors, cursor.copy(self.statement()) as copy:
                 copy.write("".join(["\t".join(map(written, row)) + "\n" for row in rows]))
 
     def statement(self) -> str:
