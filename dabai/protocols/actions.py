@@ -40,7 +40,7 @@ def publish(*, by: User | None, body: Mapping[str, Any]) -> Profile:
     require_somewhere(by, Permission.MANAGE_OPERATIONS, at=clock.now())
     rules = schema.parse_profile(body)
     stored = store(rules)
-    record(by=by, action="protocols.published", subject=f"profile/{stored.slug}/{stored.version}")
+    record(by=by, action="operations.profile_published", subject=f"profile/{stored.slug}/{stored.version}")
     return stored
 
 
@@ -80,16 +80,16 @@ def create_operation(
 ) -> Operation:
     """A new ``response`` or ``drill`` with its own data key. ``profile`` is a slug or a version's id.
 
-    Refusals: ``protocols.district_form``, ``protocols.name_missing``, ``protocols.kind_unknown``,
-    ``protocols.profile_unknown``, ``access.not_allowed``.
+    Refusals: ``operations.district_form``, ``operations.name_missing``, ``operations.kind_unknown``,
+    ``operations.profile_unknown``, ``access.not_allowed``.
     """
     if not areas.is_code(str(district)) or areas.level(str(district)) != "district":
-        raise Refusal("protocols.district_form", "district")
+        raise Refusal("operations.district_form", "district")
     require(by, Permission.MANAGE_OPERATIONS, area=str(district), operation=None, at=clock.now())
     if not name.strip():
-        raise Refusal("protocols.name_missing", "name")
+        raise Refusal("operations.name_missing", "name")
     if kind not in OperationKind.values:
-        raise Refusal("protocols.kind_unknown", "kind")
+        raise Refusal("operations.kind_unknown", "kind")
     with transaction.atomic():
         made = Operation.objects.create(
             district=district,
@@ -100,7 +100,7 @@ def create_operation(
         )
         make_key(made.pk)
         about = {"subject": f"operation/{made.pk}", "operation": made.pk, "area": str(district)}
-        record(by=by, action="protocols.operation_created", **about, detail={"kind": kind})
+        record(by=by, action="operations.created", **about, detail={"kind": kind})
     return made
 
 
@@ -113,44 +113,45 @@ def wanted_profile(profile: str | int) -> Profile:
         if found is None and profile in schema.shipped_profiles():
             found = store(schema.shipped_profiles()[profile])
     if found is None:
-        raise Refusal("protocols.profile_unknown", "profile")
+        raise Refusal("operations.profile_unknown", "profile")
     return found
 
 
 def change_profile(*, by: User | None, operation: int, profile: str | int, reason: str) -> Operation:
     """Run the rest of an operation by other rules: rounds drafted from now on take them, earlier ones keep theirs.
 
-    Refusals: ``protocols.reason_missing``, ``protocols.profile_unknown``, ``access.not_allowed``, ``protocols.ended``.
+    Refusals: ``operations.reason_missing``, ``operations.profile_unknown``, ``operations.ended``,
+    ``access.not_allowed``.
     """
     with transaction.atomic():
         found = locked(by, operation, reason)
         found.profile = wanted_profile(profile)
         found.save(update_fields=["profile"])
-        log(by, "protocols.profile_changed", found, reason, profile=found.profile.pk)
+        log(by, "operations.profile_changed", found, reason, profile=found.profile.pk)
     return found
 
 
 def end_operation(*, by: User | None, operation: int, reason: str) -> Operation:
     """End an operation; its facts stay readable until its keys are destroyed (*sunset*).
 
-    Refusals: ``protocols.reason_missing``, ``access.not_allowed``, ``protocols.ended``.
+    Refusals: ``operations.reason_missing``, ``access.not_allowed``, ``operations.ended``.
     """
     with transaction.atomic():
         found = locked(by, operation, reason)
         found.ended_at = clock.now()
         found.save(update_fields=["ended_at"])
-        log(by, "protocols.operation_ended", found, reason)
+        log(by, "operations.ended", found, reason)
     return found
 
 
 def locked(by: User | None, operation: int, reason: str) -> Operation:
     """The running operation, locked, for somebody who may change it and says why."""
     if not reason.strip():
-        raise Refusal("protocols.reason_missing", "reason")
+        raise Refusal("operations.reason_missing", "reason")
     found = Operation.objects.select_for_update().get(pk=operation)
     require(by, Permission.MANAGE_OPERATIONS, area=str(found.district), operation=operation, at=clock.now())
     if found.ended_at is not None:
-        raise Refusal("protocols.ended", "operation")
+        raise Refusal("operations.ended", "operation")
     return found
 
 

@@ -14,9 +14,9 @@ from uuid import UUID
 from django.db import connection
 
 from dabai.people.facts import KINDS as PEOPLE_KINDS
+from dabai.people.queries import masked_people
 from dabai.testing import rules
 from dabai.testing.facts import KINDS
-from dabai.testing.identities import masked_names
 from dabai.testing.models import ChangeKind, DecisionKind, Outcome
 
 
@@ -178,7 +178,7 @@ NAMES = {kind.number: kind.name for kind in (*PEOPLE_KINDS, *KINDS)}
 
 
 def tube_timeline(operation: int, tube: str) -> list[Event]:
-    """Everything known about a barcode: its people, its way, its results. Three statements."""
+    """Everything known about a barcode: its people, its way, its results. Seven statements."""
     values = {"tubes": [tube], "people": None}
     return with_names(operation, line(operation, TUBE_LINE, values))
 
@@ -189,7 +189,7 @@ def box_timeline(operation: int, box: str) -> list[Event]:
 
 
 def person_timeline(operation: int, person: UUID) -> list[Event]:
-    """Everything known about somebody, under any of their ids: lists, swabs, tubes, results. Five statements.
+    """Everything known about somebody, under any of their ids: lists, swabs, tubes, results. Ten statements.
 
     Other people of the same tube do not appear, and a pool that is not negative reads ``pending_retest``.
     """
@@ -294,9 +294,8 @@ def rostered(operation: int, ids: list[UUID]) -> list[Event]:
 
 def with_names(operation: int, events: list[Event]) -> list[Event]:
     """The same events with masked names of the people in them."""
-    with connection.cursor() as cursor:
-        district = district_of(cursor, operation)
-    names = masked_names(district, operation, {event.person for event in events if event.person})
+    people = masked_people(operation, {event.person for event in events if event.person})
+    names = {person: masked.name for person, masked in people.items()}
     return [replace(event, who=names.get(event.person, "")) if event.person else event for event in events]
 
 
