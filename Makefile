@@ -48,6 +48,7 @@ check: setup  ## everything that reads the code: lint, types, layers, migrations
 	@echo '== layers' && $(BIN)/lint-imports
 	@echo '== migrations' && $(BIN)/python -m django makemigrations --check --dry-run --settings dabai.settings
 	@echo '== contract' && $(BIN)/dabai contract --check
+	@echo '== diagrams' && $(BIN)/dabai diagrams --check
 	@echo '== lock files' && $(BIN)/python -m pytest -q tests/architecture/test_lock_files.py
 
 bench: setup  ## measure; one JSON line a figure

@@ -158,7 +158,7 @@ def approve(*, by: User | None, round_id: int, with_spot: bool = False) -> Round
         found = locked(round_id)
         state = rules.next_state(found.state, "approve")
         found.roster_size = freeze_roster(found, with_spot=with_spot)
-        if not found.roster_size and not found.estimates.filter(people__gt=0).exists():
+        if not found.roster_size and not RoundEstimate.objects.filter(round=found, people__gt=0).exists():
             raise Refusal("testing.roster_empty", "areas")
         mark_areas(found)
         move_to(found, state, by, detail={"roster": found.roster_size, "partition": partitioned})
@@ -348,7 +348,7 @@ def assign_sites(*, by: User | None, round_id: int, stations: Mapping[int, int])
                 raise Refusal("testing.site_unknown", f"stations.{site}")
             if not 1 <= number <= MOST_STATIONS:
                 raise Refusal("testing.stations_number", f"stations.{site}")
-        found.sites.all().delete()
+        RoundSite.objects.filter(round=found).delete()
         RoundSite.objects.bulk_create([RoundSite(round=found, site=s, stations=n) for s, n in sorted(stations.items())])
         log_step(found, found.state, by, detail={"sites": len(stations)})
 

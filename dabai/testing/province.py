@@ -356,7 +356,7 @@ def cell(layout: Layout, column: LayoutColumn, values: Mapping[str, Any]) -> Cel
     if isinstance(value, datetime):
         return value.astimezone(clock.zone()).strftime(column.format)
     if column.words and value:
-        return layout.words.get(column.words, {}).get(value, value)
+        value = layout.words.get(column.words, {}).get(value, value)
     return cast(Cell, value)
 
 

@@ -6,11 +6,12 @@ file adds the corrected results as new facts, and the newest one in force wins. 
 results, so somebody else must review them. How a laboratory's columns were matched is remembered for its next file.
 """
 
+import dataclasses
 import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -95,7 +96,7 @@ class RowError:
     row: int
     field: str
     code: str
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For storing."""
@@ -115,8 +116,8 @@ class Choices:
     clear by itself. ``date_order``: ``dmy`` or ``mdy`` for dates such as 03/04/2022.
     """
 
-    columns: Mapping[str, str | int] = field(default_factory=dict)
-    words: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
     date_order: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,12 +129,12 @@ class Choices:
 class Reading:
     """A file as read: what it says, what is wrong with it, and how its columns were understood."""
 
-    rows: list[ResultRow] = field(default_factory=list)
-    errors: list[RowError] = field(default_factory=list)
+    rows: list[ResultRow] = dataclasses.field(default_factory=list)
+    errors: list[RowError] = dataclasses.field(default_factory=list)
     seen: int = 0
     repeated: int = 0
-    choices: Choices = field(default_factory=Choices)
-    unknown: list[str] = field(default_factory=list)
+    choices: Choices = dataclasses.field(default_factory=Choices)
+    unknown: list[str] = dataclasses.field(default_factory=list)
 
 
 # --- reading --------------------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class Reader:
     patterns: Sequence[str]
     read_at: datetime | None
     now: datetime
-    outcomes: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def row(self, row: Row, errors: list[RowError]) -> ResultRow | None:
         """What a row says; None when something is wrong with it, and then all of that goes into ``errors``."""

@@ -264,7 +264,7 @@ SELECT (SELECT array_agg(id) FROM ids), ARRAY(
 def traces_of(operation: int, person: UUID) -> tuple[list[UUID], list[str]]:
     """The ids under which somebody is known, and their tubes. Two statements."""
     with connection.cursor() as cursor:
-        values = {"district": district_of(cursor, operation), "operation": operation, "person": person}
+        values: dict[str, Any] = {"district": district_of(cursor, operation), "operation": operation, "person": person}
         cursor.execute(TRACES, values)
         ids, tubes = cursor.fetchone()
         return list(ids), list(tubes)
@@ -321,7 +321,7 @@ class BoxItem:
 def box_contents(operation: int, box: str) -> list[BoxItem]:
     """The tubes of a box, those in its bags included, by code. Withdrawn packings do not count. Two statements."""
     with connection.cursor() as cursor:
-        values = {"district": district_of(cursor, operation), "operation": operation, "box": box}
+        values: dict[str, Any] = {"district": district_of(cursor, operation), "operation": operation, "box": box}
         cursor.execute(CONTENTS, values)
         return [BoxItem(*row) for row in cursor.fetchall()]
 

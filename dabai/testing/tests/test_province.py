@@ -182,7 +182,7 @@ def test_a_corrected_name_goes_out_again(telling, cast, three):
 
 @pytest.mark.parametrize("shift", [0, 1, 15], ids=["numbered", "numberless", "sent"])
 def test_somebody_registered_twice_is_reported_once(telling, cast, three, shift):
-    """Whichever id speaks for them afterwards: the number stays, and nothing is taken back. ``shift`` chooses the ids."""
+    """Whichever id speaks for them afterwards, the number stays and nothing is taken back. ``shift`` chooses ids."""
     for minute in range(shift):
         place = {"round": telling.story.round.pk, "site": telling.story.drill.points[0].pk}
         telling.story.tell("testing.queue_counted", {**place, "people": 3}, minute)
