@@ -58,7 +58,7 @@ class ProbableDouble:
 
 
 def probable_doubles(operation: int, area: str, *, limit: int = 100) -> list[ProbableDouble]:
-    """The pairs with somebody in ``area`` who are probably one person, likely ones first; six statements.
+    """The pairs with somebody in ``area`` who are probably one person, likely ones first; ten statements.
 
     Somebody of the same identity already, or whom a desk has merged and parted again, is not asked about. Numbers are
     opened in memory to see whether one slip of the finger explains that they differ; they are not shown.
