@@ -54,7 +54,6 @@ def tube_patterns(profiles: set[int]) -> dict[int, str | None]:
 
 
 reference.plug(reference_parts)
-door.plug_kinds(lambda: kinds())
 
 
 @cache
@@ -63,6 +62,9 @@ def kinds() -> dict[str, Kind]:
     every = (*journal_facts.KINDS, *people_facts.KINDS, *testing_facts.KINDS)
     assert len({kind.number for kind in every}) == len(every)
     return {kind.name: kind for kind in every}
+
+
+door.plug_kinds(kinds)
 
 
 def kind_names() -> dict[int, str]:

@@ -423,7 +423,7 @@ def pair_first(row: PairingCode, token: str, app: str, now: datetime) -> Device:
 
 def pair_again(row: PairingCode, token: str, now: datetime) -> Device:
     """The device that this code became a moment ago, with a new token. Refusal ``access.code_used``."""
-    device = Device.objects.select_for_update().filter(pk=row.device).first()
+    device = Device.objects.select_for_update().filter(pk=row.device).first() if row.device else None
     recent = row.used_at is not None and now - row.used_at < PAIR_AGAIN
     if device is None or not recent or device.last_contact is not None or device.revoked_at is not None:
         raise Refusal("access.code_used", "code")

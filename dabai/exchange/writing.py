@@ -13,8 +13,8 @@ from io import TextIOWrapper
 from itertools import chain
 from typing import BinaryIO
 
-from openpyxl import Workbook  # type: ignore[import-untyped]
-from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
 
 from dabai.kernel.refusal import Refusal
 

@@ -31,13 +31,13 @@ class Insert:
         return f"COPY {self.table} ({names}) FROM STDIN"
 
 
+ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 WRITERS: dict[type, Callable[[Any], str]] = {
     type(None): lambda _: "\\N",
     bool: lambda value: "t" if value else "f",
     bytes: lambda value: "\\\\x" + value.hex(),
     str: lambda value: value.translate(ESCAPES) if not value.isalnum() else value,
 }
-ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
 def written(value: Any) -> str:

@@ -1,6 +1,6 @@
 """What the handlers of a round share: is this a tube's code, a bag's, a box's; is this a laboratory."""
 
-from functools import cache
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
@@ -9,13 +9,14 @@ from dabai.journal.kinds import Fact
 from dabai.journal.reference import round_of
 from dabai.journal.rows import place
 from dabai.kernel.codes import DEFAULT_PATTERN, check_code
+from dabai.kernel.codes import Kind as CodeKind
 from dabai.kernel.refusal import Refusal
 
 Station = Annotated[int, Field(ge=0, le=999)]
 
 
-@cache
-def code_refusal(kind: str, text: str, pattern: str | None) -> str | None:
+@lru_cache(50_000)
+def code_refusal(kind: CodeKind, text: str, pattern: str | None) -> str | None:
     """The code of the refusal of a tube, bag or box code, None if it is good. Remembered: ten people share a tube."""
     try:
         check_code(kind, text, pattern)
@@ -31,7 +32,7 @@ def check_tube(fact: Fact, tube: str, field: str = "body.tube") -> Refusal | Non
     return Refusal(code, field) if code else None
 
 
-def check_container(kind: str, text: str, field: str) -> Refusal | None:
+def check_container(kind: CodeKind, text: str, field: str) -> Refusal | None:
     """Refuse a code that can't be a bag or a box."""
     code = code_refusal(kind, text, None)
     return Refusal(code, field) if code else None
