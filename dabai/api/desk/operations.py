@@ -4,12 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import File, Router, Schema, Status
+from ninja.files import UploadedFile
 from pydantic import Field
 
 from dabai.access.rules import Permission
 from dabai.api.desk.door import access_of, anybody, asks, desk_auth, operations_reached, user_of
-from dabai.api.desk.forms import Name, Text
+from dabai.api.desk.files import checked, first_errors
+from dabai.api.desk.forms import Name, RowError, Text
+from dabai.places import actions as places
 from dabai.places.queries import sites
 from dabai.protocols import actions as protocols
 from dabai.protocols.models import Operation
@@ -98,3 +101,45 @@ def list_sites(request: HttpRequest, operation: int) -> dict[str, Any]:
             for one in sites(operation, reach)
         ]
     }
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+class FileOut(Schema):
+    """What came of a file of areas or sites, row by row."""
+
+    added: int
+    changed: int
+    same: int
+    refused_count: int
+    refused: Annotated[list[RowError], Field(description="At most 200.")]
+
+
+LARGEST = 32 * 2**20
+
+
+def told(report: places.FileReport) -> dict[str, Any]:
+    """A report as the interface shows it."""
+    counts = {"added": report.added, "changed": report.changed, "same": report.same}
+    return counts | {"refused_count": len(report.refused), "refused": first_errors(report.refused)}
+
+
+@router.post("/areas/import", response=FileOut)
+@asks(Permission.MANAGE_PLACES)
+def import_areas(
+    request: HttpRequest, file: File[UploadedFile], boundaries: File[UploadedFile | None] = None
+) -> dict[str, Any]:
+    """Areas (``code,name,level,parent``), and their outlines as GeoJSON; a feature of an unknown area is left out."""
+    user = access_of(request).user
+    report = places.import_areas(by=user, source=checked(file, LARGEST))
+    if boundaries is not None:
+        places.import_boundaries(by=user, source=checked(boundaries, LARGEST))
+    return told(report)
+
+
+@router.post("/operations/{operation}/sites/import", response=FileOut)
+@asks(Permission.MANAGE_PLACES)
+def import_sites(request: HttpRequest, operation: int, file: File[UploadedFile]) -> dict[str, Any]:
+    """Sites (``code,kind,name,area,address,longitude,latitude,stations``)."""
+    return told(places.import_sites(by=access_of(request).user, operation=operation, source=checked(file, LARGEST)))
