@@ -8,7 +8,8 @@
 ``operation`` and ``area`` are taken from the URL where it has them. An operation that none of the user's roles reaches
 is not found (404); an area outside their scope is forbidden (403); an object is looked up first and then passed through
 ``request.access.check(its_area)``, which hides what lies elsewhere (404). Without ``operation`` in the URL the one in
-the session counts, else the newest. Pages before log-in are ``@public``, those for anybody logged in ``@signed_in``.
+the session counts, else the newest; where there is none, only what concerns the installation is open.
+Pages before log-in are ``@public``, those for anybody logged in ``@signed_in``.
 """
 
 import inspect
@@ -37,6 +38,10 @@ from dabai.kernel.refusal import Refusal
 
 View = Callable[..., HttpResponseBase]
 UNKNOWN_TOKENS = Failures(limit=120, seconds=60)
+# What somebody does before there is any operation, or apart from all of them. Everything else needs one.
+INSTALLATION = frozenset(
+    {Permission.MANAGE_ACCOUNTS, Permission.MANAGE_OPERATIONS, Permission.MANAGE_KEYS, Permission.SEE_AUDIT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Access:
     user: User
     grants: tuple[Grant, ...]
     at: datetime
-    operation: OperationRow | None = None
+    operation: OperationRow | None = None  # None on pages of the installation, and only there
     permissions: tuple[Permission, ...] = ()
 
     @property
@@ -154,6 +159,8 @@ def admit(request: HttpRequest, user: User, permissions: tuple[Permission, ...],
     grants, at = tuple(queries.grants_of(user)), clock.now()
     operation = operation_of(request, kwargs, grants, at)
     access = Access(user, grants, at, operation, permissions)
+    if operation is None and not INSTALLATION & set(permissions):
+        raise Http404
     area = kwargs.get("area")
     if area is not None and not (areas.is_code(area) and area.startswith(access.district)):
         raise Http404

@@ -72,7 +72,7 @@ def test_an_operation_that_no_role_reaches_is_not_there(visit, cast):
 def test_a_role_that_is_over_lets_nobody_in(visit, cast):
     Assignment.objects.filter(user=cast.round_manager.user).update(valid_to=clock.now() - timedelta(minutes=1))
     assert visit("round_manager", "/operations/{operation}/figures/").status_code == 404
-    assert visit("round_manager", "/figures/").status_code == 403
+    assert visit("round_manager", "/figures/").status_code == 404
 
 
 def test_without_an_operation_in_the_url_the_chosen_one_counts_else_the_newest(client, cast, drill, street):
