@@ -63,7 +63,7 @@ def test_a_folder_or_a_key_that_others_may_read(place: Place) -> None:
 @pytest.mark.parametrize(("free", "expected"), [(100, (OK, "fine")), (3, (WARN, "low")), (0.5, (WRONG, "full"))])
 def test_the_disk(place: Place, free: float, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=int(free * doctor.GIB))
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr("dabai.commands.doctor.shutil.disk_usage", lambda _: usage)
     assert verdict(doctor.disk(place)) == expected
 
 

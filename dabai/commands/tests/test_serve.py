@@ -1,5 +1,6 @@
 """`dabai serve` as a district runs it: real processes, real kills, real TLS."""
 
+import argparse
 import http.client
 import json
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dabai.commands import Trouble
+from dabai.commands import Trouble, parser_for
 from dabai.commands._authority import Authority
 from dabai.commands._folder import embedded_url, make_folders, temporary_folder, unprivileged
 from dabai.commands._process import processes_in
@@ -338,13 +339,8 @@ def test_a_server_that_will_not_do() -> None:
 # ---- choices made before anything starts
 
 
-@dataclass
-class Options:
-    bind: str = "127.0.0.1"
-    host: tuple[str, ...] = ()
-    tls: bool | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+def options(*words: str) -> argparse.Namespace:
+    return parser_for(["serve"]).parse_args(["serve", *words])
 
 
 def test_a_port_in_use_is_refused_with_advice() -> None:
@@ -354,21 +350,16 @@ def test_a_port_in_use_is_refused_with_advice() -> None:
 
 
 def test_https_is_the_default_where_phones_come_in(tmp_path: Path) -> None:
-    assert tls_files(Options(), tmp_path) is None  # type: ignore[arg-type]
-    with pytest.raises(Trouble):
-        tls_files(Options(tls=True), tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(Trouble):
-        tls_files(Options(tls_cert=tmp_path / "x"), tmp_path)  # type: ignore[arg-type]
+    everywhere = ("--bind", "0.0.0.0")
+    assert tls_files(options(), tmp_path) is None
+    for wrong in (("--tls",), ("--tls-cert", "x.pem")):
+        with pytest.raises(Trouble):
+            tls_files(options(*wrong), tmp_path)
     (tmp_path / "tls").mkdir()
     Authority(tmp_path / "tls").create("test", ["a.example"])
-    assert tls_files(Options(), tmp_path) is None  # type: ignore[arg-type]
-    assert tls_files(Options(bind="0.0.0.0", tls=False), tmp_path) is None  # type: ignore[arg-type]
-    found = tls_files(Options(bind="0.0.0.0"), tmp_path)  # type: ignore[arg-type]
+    assert tls_files(options(), tmp_path) is None
+    assert tls_files(options(*everywhere, "--no-tls"), tmp_path) is None
+    found = tls_files(options(*everywhere), tmp_path)
     assert found == (tmp_path / "tls" / "server.crt", tmp_path / "tls" / "server.key")
-    assert hosts(Options(bind="0.0.0.0", host=("b.example",)), found) == [
-        "b.example",
-        "a.example",
-        "127.0.0.1",
-        "localhost",
-        "[::1]",
-    ]  # type: ignore[arg-type]
+    names = ["b.example", "a.example", "127.0.0.1", "localhost", "[::1]"]
+    assert hosts(options(*everywhere, "--host", "b.example"), found) == names

@@ -45,7 +45,7 @@ def test_a_killed_child_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
         first = child.process.pid
         os.kill(first, signal.SIGKILL)
         assert supervisor.wait_for(lambda: child.process is not None and child.process.pid != first, seconds=5)
-    assert child.process is None
+    assert [one.process for one in supervisor.children] == [None]
     assert "-9" in capsys.readouterr().out
 
 
