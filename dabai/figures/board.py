@@ -90,26 +90,29 @@ FROM (
     SELECT left(c.area, %(length)s) AS child, {", ".join(f"sum(c.{name}) AS {name}" for name in AREA_MEASURES)}
     FROM figures_area_cell c
     WHERE c.district = %(district)s AND c.round = %(round)s AND c.area BETWEEN %(area)s AND %(area)s || 'z'
+        AND c.hour < coalesce(%(upto)s::timestamptz, 'infinity')
     GROUP BY child
 ) c
 LEFT JOIN places_area a ON a.code = c.child
 ORDER BY c.child"""  # noqa: S608 - constants only
 
 
-def coverage(round_id: int, prefix: str = "", depth: int = 1) -> CoverageTree:
+def coverage(round_id: int, prefix: str = "", depth: int = 1, *, upto: datetime | None = None) -> CoverageTree:
     """An area of a round, and its children ``depth`` levels down (1: the next level, 3 from a district: all grids).
 
-    Six statements. An area whose people belong to no area that deep stands for itself.
+    ``upto``: only people first swabbed before that hour. An area whose people belong to no area that deep stands for
+    itself. Six statements.
     """
     scope = round_scope(round_id)
     top = prefix or str(scope.district)
-    where = {"district": scope.district, "round": round_id, "area": top, "length": child_length(top, depth)}
+    where = {"district": scope.district, "round": round_id, "area": top, "upto": upto}
+    where["length"] = length = child_length(top, depth)
     with connection.cursor() as cursor:
         as_of = freshness(cursor, scope.district)
         left = estimates(cursor, scope, top)
         cursor.execute(TREE, where)
         rows = [row_of(area, name, counts, left) for area, name, *counts in cursor.fetchall()]
-    bare = {area[: where["length"]] for area in left} - {row.area for row in rows}
+    bare = {area[:length] for area in left} - {row.area for row in rows}
     named = names([top, *bare])
     rows += [row_of(area, named.get(area, ""), [0] * len(AREA_MEASURES), left) for area in bare]
     rows.sort(key=lambda row: row.area)

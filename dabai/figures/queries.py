@@ -212,9 +212,11 @@ SELECT (SELECT count(*) FROM unnest(%(rounds)s::int[])) AS rounds,
         UNION ALL SELECT e.area FROM testing_round_estimate e WHERE e.round_id = ANY(%(rounds)s)
      ) c WHERE starts_with(c.area, %(area)s)) AS areas,
     count(*) AS points, coalesce(sum(c.stations), 0) AS stations,
-    (SELECT count(DISTINCT a.user_id) FROM access_assignment a JOIN access_user u ON u.id = a.user_id
-     WHERE a.operation = ANY(%(operations)s) AND a.role = ANY(%(field_roles)s) AND u.is_active
-        AND starts_with(a.area, %(area)s) AND a.valid_from <= %(now)s) AS staff
+    (SELECT count(DISTINCT a.user_id) FROM access_assignment a
+     WHERE (a.operation IS NULL OR a.operation = ANY(%(operations)s)) AND a.role = ANY(%(field_roles)s)
+        AND starts_with(a.area, %(within)s) AND a.valid_from <= %(now)s
+        AND coalesce(a.valid_to > (SELECT min(r.starts_at) FROM testing_round r WHERE r.id = ANY(%(rounds)s)), true)
+    ) AS staff
 FROM (
     SELECT c.site, max(c.stations) AS stations FROM (
         SELECT s.site, s.stations FROM testing_round_site s WHERE s.round_id = ANY(%(rounds)s)
@@ -238,6 +240,7 @@ def where(scope: Scope, asked: Asked) -> dict[str, Any]:
         "operations": sorted({one.operation for one in scope.rounds}),
         "field_roles": [str(role) for role in FIELD_ROLES],
         "now": clock.now(),
+        "within": asked.area or str(scope.district),
         "area": asked.area,
         "site": asked.site,
         "since": asked.since,
