@@ -195,9 +195,9 @@ def _roster(offices: Offices, roster: list[Person], progress: Progress) -> None:
     counts = manager.wait_for_import(number, "staged", on_progress=lambda n, of: progress("staging", n, of))["counts"]
     if counts.get("added") != len(roster):
         raise ScenarioError(f"roster: {counts} of {len(roster)} rows")
+    rows = list(manager.pages(f"imports/{number}/rows", "rows"))  # the review; after the commit they are gone
     manager.post(f"imports/{number}/commit", {})
     manager.wait_for_import(number, "committed", on_progress=lambda n, of: progress("committing", n, of))
-    rows = manager.pages(f"imports/{number}/rows", "rows")
     offices.known.people = {row["row"] - 2: row["person"] for row in rows}
     if len(offices.known.people) != len(roster):
         raise ScenarioError("roster: not every row became a person")
