@@ -112,3 +112,33 @@ def loaded(text: str | None) -> dict[str, float | None] | None:
     """Cycles by target."""
     found = json.loads(text) if text else None
     return found if isinstance(found, dict) else None
+
+
+# --- who claims a barcode ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A station that has put people into a barcode in a round, with how many and when."""
+
+    round: int
+    site: int
+    site_name: str
+    station: int
+    people: int
+    first_at: datetime
+    last_at: datetime
+
+
+def claims_of(*, district: int, operation: int, tube: str) -> list[Claim]:
+    """The stations that reported this barcode, by first swab: what a desk settles when there are several."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT s.round, s.site, coalesce(p.name, ''), s.station, count(DISTINCT s.person), min(s.happened_at),
+                       max(s.happened_at)
+                FROM testing_sample s LEFT JOIN places_site p ON p.id = s.site
+                WHERE s.district = %s AND s.operation = %s AND s.tube = %s AND {IN_FORCE.format("s")}
+                GROUP BY 1, 2, 3, 4 ORDER BY 6""",  # noqa: S608 - constants only
+            [district, operation, tube],
+        )
+        return [Claim(*row) for row in cursor.fetchall()]

@@ -5,8 +5,9 @@ One file per domain. An endpoint asks for access, hands over to an action or a q
 
 from ninja import Router
 
-from dabai.api.desk import accounts, coverage, imports, inbox, operations, results, rounds, session
+from dabai.api.desk import accounts, bulletins, coverage, imports, inbox, operations, results, rounds, session
 
 routers: list[tuple[str, Router]] = [
-    ("/desk", module.router) for module in (session, accounts, operations, imports, rounds, results, coverage, inbox)
+    ("/desk", module.router)
+    for module in (session, accounts, operations, imports, rounds, results, coverage, inbox, bulletins)
 ]
