@@ -250,6 +250,7 @@ def gather(found: Operation, layout: Layout, *, round_id: int | None, again: int
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.province_news")
         cursor.execute(NEWS, values | {"reported": layout.reported})
+        cursor.execute("ALTER TABLE province_news ADD PRIMARY KEY (n)")
         cursor.execute("SELECT count(*) FROM province_news WHERE NOT COALESCE(silent, false)")
         return int(cursor.fetchone()[0])
 
