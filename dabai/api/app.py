@@ -8,6 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from dabai.api.contract import complete
+from dabai.api.packed import PackedParser
 from dabai.kernel.refusal import Refusal
 from dabai.kernel.words import language_of, say_refusal
 
@@ -26,7 +28,16 @@ STATUS = {
     "import_state": 409,
 }
 
-api = NinjaAPI(title="Dabai", version="1.0.0", urls_namespace="api", docs_url=None, openapi_url="/openapi.json")
+
+class Interface(NinjaAPI):
+    """Ninja's interface, whose document also tells every kind of fact and what a refusal looks like."""
+
+    def get_openapi_schema(self, **options: Any) -> Any:
+        """The contract as it is published."""
+        return complete(super().get_openapi_schema(**options))
+
+
+api = Interface(title="Dabai", version="1.0.0", urls_namespace="api", docs_url=None, openapi_url="/openapi.json")
 
 
 def answer(request: HttpRequest, refusal: Refusal, status: int) -> HttpResponse:
