@@ -1,4 +1,4 @@
-"""Typed and derived rows put straight into their tables, for tests of lists and figures: what the first stage would make.
+"""Typed and derived rows put straight into their tables, for tests of lists and figures: what the first stage makes.
 
 Small numbers stand for people and tubes; ``at`` counts minutes from the beginning of the round. Nothing here leaves a
 mark: tests that want cells mark what they touched, or rebuild.
