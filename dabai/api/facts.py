@@ -1,6 +1,5 @@
 """``POST /facts``, the door for devices, and what a device needs besides: pairing, reference data, the changes feed."""
 
-import zlib
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from dabai.access import actions as access
 from dabai.access.guard import device_auth, posting_device_auth, public
 from dabai.access.queries import DeviceContext
+from dabai.api.packed import unpacked
 from dabai.journal.decode import MAX_FACTS, Envelope, first_field, measured_skew
 from dabai.journal.door import DeviceReporter, submit_device
 from dabai.journal.feed import Cursor, changes_after
@@ -23,7 +23,6 @@ from dabai.places.models import Site
 from dabai.registry import kinds
 from dabai.testing.queries import rounds_of
 
-MAX_BODY = 4 * 2**20
 router = Router(tags=["devices"])
 
 Printable = Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -65,27 +64,6 @@ class BatchSchema(Schema):
     unsent: int | None = None
     app: str = ""
     facts: list[Envelope]
-
-
-def unpacked(request: HttpRequest) -> bytes:
-    """The body, inflated if it came gzipped. Refusals ``api.request_too_large``, ``api.request_invalid``."""
-    if request.headers.get("Content-Encoding", "").lower() != "gzip":
-        return limited(request.body)
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        body = inflater.decompress(limited(request.body), MAX_BODY)
-    except zlib.error as error:
-        raise Refusal("api.request_invalid") from error
-    if inflater.unconsumed_tail or not inflater.eof:
-        raise Refusal("api.request_too_large" if inflater.unconsumed_tail else "api.request_invalid")
-    return body
-
-
-def limited(body: bytes) -> bytes:
-    """The bytes, if they are not too many."""
-    if len(body) > MAX_BODY:
-        raise Refusal("api.request_too_large")
-    return body
 
 
 def read_batch(request: HttpRequest) -> Batch:
