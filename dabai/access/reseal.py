@@ -215,6 +215,16 @@ def rows_under(operation: int, number: int) -> int:
     return found
 
 
+def uploads_before(operation: int, moment: datetime | None) -> int:
+    """How many uploaded lists may still lie on disk under a key that was replaced at ``moment``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM people_import WHERE operation = %s AND finished_at IS NULL AND created_at <= %s",
+            [operation, moment],
+        )
+        return int(cursor.fetchone()[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Retired:
     """Keys that were destroyed, and replaced keys that have to wait: for how long, or because they still seal rows."""
@@ -225,12 +235,16 @@ class Retired:
 
 
 def retire_keys(*, operation: int, by: User | None) -> Retired:
-    """Destroy the replaced keys that seal nothing any more, an hour after they were replaced."""
+    """Destroy the replaced keys that seal nothing any more, an hour after they were replaced.
+
+    A key also waits for every list that was uploaded before it was replaced to be committed or thrown away.
+    """
     require_somewhere(by, Permission.MANAGE_KEYS, at=clock.now())
     now, destroyed, waiting, wait = datetime.now(UTC), [], [], timedelta(0)
     for row in DataKey.objects.filter(operation=operation, wrapped__isnull=False, retired_at__isnull=False):
         left = row.retired_at + REST - now if row.retired_at else REST
-        if left > timedelta(0) or rows_under(operation, row.number):
+        busy = rows_under(operation, row.number) or uploads_before(operation, row.retired_at)
+        if left > timedelta(0) or busy:
             waiting.append(row.number)
             wait = max(wait, left)
             continue

@@ -185,7 +185,11 @@ def test_everything_is_sealed_again_and_the_old_key_can_go(drill):
     assert reseal.reseal(operation=drill.id, by=None) == 6
     assert reseal.rows_under(drill.id, 1) == 0
     assert reseal.retire_keys(operation=drill.id, by=None).waiting == [1]
-    DataKey.objects.filter(number=1).update(retired_at=datetime.now(UTC) - timedelta(hours=2))
+    rested = datetime.now(UTC) - timedelta(hours=2)
+    DataKey.objects.filter(number=1).update(retired_at=rested)
+    Import.objects.filter(purpose="residents").update(created_at=rested - timedelta(hours=1))
+    assert reseal.retire_keys(operation=drill.id, by=None).waiting == [1]
+    Import.objects.update(finished_at=clock.now())
     assert reseal.retire_keys(operation=drill.id, by=None).destroyed == [1]
     assert ring(drill.id).ciphers.keys() == {2}
     held = ring(drill.id)
