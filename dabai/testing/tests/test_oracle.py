@@ -167,33 +167,6 @@ def place(drill: PreparedOperation, running: Round, people: dict[UUID, Any]) -> 
             result = {"outcome": number, "released_at": None if number is None else moment, "first_at": moment}
             held = {"single": single, "people": count, "contested": bool(contested)}
             Tube.objects.create(**key, tube=code, round=running.pk, **held, **result)
-        row = {"district": drill.district, "operation": drill.id, "number": 1, "name": "x", "starts_at": START}
-        running = Round.objects.create(**row, profile=drill.operation.profile_id, approved_at=START)
-        expected = {uuid4(): tubes for tubes in people}
-        place(drill, running, expected)
-        with connection.cursor() as cursor:
-            found = outcomes_of(cursor, drill.district, running.pk, list(expected))
-        for person, tubes in expected.items():
-            views = [
-                TubeOfPerson(single and count == 1, outcome, START + timedelta(hours=hour), bool(contested))
-                for single, count, outcome, hour, contested in tubes
-            ]
-            assert found[person] == rules.outcome_of_person(views)
-
-
-def place(drill: PreparedOperation, running: Round, people: dict[UUID, Any]) -> None:
-    """Derived rows as the worker would leave them."""
-    key = {"district": drill.district, "operation": drill.id, "state": TubeState.REPORTED}
-    coverage = []
-    for person, tubes in people.items():
-        codes = [uuid7().hex.upper() for _ in tubes]
-        for code, (single, count, outcome, hour, contested) in zip(codes, tubes, strict=True):
-            number = None if outcome is None else Outcome[outcome.upper()].value
-            moment = START + timedelta(hours=hour)
-            Tube.objects.create(
-                **key, tube=code, round=running.pk, single=single, people=count, contested=bool(contested),
-                outcome=number, first_at=moment, released_at=None if number is None else moment,
-            )  # fmt: skip
         row = {"district": drill.district, "round": running.pk, "person": person, "area": drill.grids[0]}
         coverage.append(Coverage(**row, rostered=True, samples=len(codes), tubes=codes))
     Coverage.objects.bulk_create(coverage)
