@@ -1,5 +1,6 @@
 """The HTTP interface ``/api/v1/``: what phones, laboratories and scripts use. Errors have one form in two languages."""
 
+import logging
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -37,7 +38,15 @@ class Interface(NinjaAPI):
         return complete(super().get_openapi_schema(**options))
 
 
-api = Interface(title="Dabai", version="1.0.0", urls_namespace="api", docs_url=None, openapi_url="/openapi.json")
+log = logging.getLogger("dabai.api")
+api = Interface(
+    title="Dabai",
+    version="1.0.0",
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url="/openapi.json",
+    parser=PackedParser(),
+)
 
 
 def answer(request: HttpRequest, refusal: Refusal, status: int) -> HttpResponse:
@@ -69,7 +78,10 @@ def on_unknown(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG00
 
 @api.exception_handler(HttpError)
 def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """What the framework itself turns away (a body that is not JSON)."""
+    """What the framework itself turns away (a body that is not JSON). What the body parser refused, it refused."""
+    if isinstance(error.__cause__, Refusal):
+        return on_refusal(request, error.__cause__)
+    log.info("%s: %s (%s)", request.path, error, type(error.__cause__).__name__)
     return answer(request, Refusal("api.request_invalid"), error.status_code)
 
 
