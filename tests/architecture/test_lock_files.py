@@ -1,8 +1,8 @@
 """What is installed comes from wherever this machine's package clients are set to look: no file of ours says where.
 
 Lock, requirements and npm files, comments included, name packages, versions and hashes, but no address to fetch them
-from; documents name a package without linking its page in a registry. Hosts are known here by their digest, so that this
-file names none either.
+from; documents name a package without linking its page in a registry. Hosts are known here by their digest, so that
+this file names none either.
 """
 
 import hashlib
