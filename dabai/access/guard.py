@@ -30,7 +30,7 @@ from ninja.security.base import AuthBase
 from dabai.access import actions, queries, rules
 from dabai.access.limits import Failures, address_of
 from dabai.access.login import awaits_second_factor
-from dabai.access.models import User
+from dabai.access.models import Device, User
 from dabai.access.queries import DeviceContext, OperationRow
 from dabai.access.rules import Grant, Permission
 from dabai.kernel import areas, clock
@@ -38,6 +38,7 @@ from dabai.kernel.refusal import Refusal
 
 View = Callable[..., HttpResponseBase]
 UNKNOWN_TOKENS = Failures(limit=120, seconds=60)
+WRONG_CODES = Failures(limit=20, seconds=10 * 60)
 # What somebody does before there is any operation, or apart from all of them. Everything else needs one.
 INSTALLATION = frozenset(
     {Permission.MANAGE_ACCOUNTS, Permission.MANAGE_OPERATIONS, Permission.MANAGE_KEYS, Permission.SEE_AUDIT}
@@ -238,6 +239,22 @@ class DeviceAuth(AuthBase):
 
 posting_device_auth = DeviceAuth(posting=True)
 device_auth = DeviceAuth(posting=False)
+
+
+def pair_from(request: HttpRequest, *, code: str, name: str, app: str) -> tuple[Device, str]:
+    """``actions.pair_device`` for a request: an address that keeps sending wrong codes is told to wait.
+
+    Refusals: those of ``pair_device``, and ``access.code_too_many``.
+    """
+    address = address_of(request)
+    if wait := WRONG_CODES.wait(address):
+        raise Refusal("access.code_too_many", "code", seconds=wait)
+    try:
+        return actions.pair_device(code=code, name=name, app=app)
+    except Refusal as refusal:
+        if refusal.code in ("access.code_mistyped", "access.code_unknown"):
+            WRONG_CODES.add(address)
+        raise
 
 
 # ---- the walk over all URLs

@@ -10,7 +10,7 @@ from ninja import Router, Schema
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from dabai.access import actions as access
-from dabai.access.guard import device_auth, posting_device_auth, public
+from dabai.access.guard import device_auth, pair_from, posting_device_auth, public
 from dabai.access.queries import DeviceContext
 from dabai.api.packed import unpacked
 from dabai.journal.decode import MAX_FACTS, Envelope, first_field, measured_skew
@@ -126,7 +126,7 @@ class Paired(Schema):
 @public
 def pair(request: HttpRequest, data: PairRequest) -> dict[str, Any]:
     """Turn a one-time code into a device. Refusals ``access.code_unknown``, ``code_used``, ``code_expired``."""
-    device, token = access.pair_device(code=data.code, name=data.name, app=data.app)
+    device, token = pair_from(request, code=data.code, name=data.name, app=data.app)
     return {
         "device": device.pk,
         "token": token,

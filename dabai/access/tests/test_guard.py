@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from dabai.access import actions, queries
-from dabai.access.guard import UNKNOWN_TOKENS, guarded_urls
+from dabai.access.guard import UNKNOWN_TOKENS, WRONG_CODES, guarded_urls
 from dabai.access.models import Assignment, AuditEntry
 from dabai.kernel import clock
 from dabai.testkit.cast import make_cast
@@ -137,6 +137,16 @@ def test_who_tries_tokens_is_made_to_wait_and_known_neighbours_are_not(client, p
     with django_assert_num_queries(0):
         assert client.get("/api/changes", headers={"Authorization": "Device y"}).status_code == 429
     assert client.get("/api/changes", headers=good).status_code == 200
+
+
+def test_who_tries_codes_is_made_to_wait(client, drill):
+    WRONG_CODES.forget()
+    for _ in range(WRONG_CODES.limit):
+        assert client.post("/api/pair?code=ABC").content == b"access.code_mistyped"
+    code = actions.issue_pairing_code(operation=drill.id, name="手机", by=None, area=drill.streets[0])
+    assert client.post(f"/api/pair?code={code}").status_code == 429
+    WRONG_CODES.forget()
+    assert client.post(f"/api/pair?code={code}").status_code == 200
 
 
 # ---- the walk

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from ninja import NinjaAPI
 
-from dabai.access.guard import access_of, device_auth, needs, posting_device_auth, public, signed_in
+from dabai.access.guard import access_of, device_auth, needs, pair_from, posting_device_auth, public, signed_in
 from dabai.access.login import confirm_second_factor, sign_in
 from dabai.access.rules import Permission
 from dabai.kernel.refusal import Refusal
@@ -74,6 +74,12 @@ def changes(request: HttpRequest) -> str:
 @api.post("/facts", auth=posting_device_auth)
 def facts(request: HttpRequest) -> str:
     return str(request.auth.id)  # type: ignore[attr-defined]
+
+
+@api.post("/pair", auth=None)
+@public
+def pair(request: HttpRequest, code: str) -> str:
+    return str(pair_from(request, code=code, name="", app="")[0].pk)
 
 
 @api.get("/health", auth=None)
