@@ -86,7 +86,8 @@ def with_state(case: dict[str, Any], settled: dict[tuple[str, str], list[set[str
     named = settled.get((case["code"], case["subject"]), [])
     if any(set(case["facts"]) <= one for one in named):
         return {**case, "state": "settled"}
-    return {**case, "state": "reopened" if named else "open"}
+    again = named or case["detail"].get("decided_before")
+    return {**case, "state": "reopened" if again else "open"}
 
 
 def columns(district: int, operation: int, rows: list[dict[str, Any]]) -> list[list[Any]]:

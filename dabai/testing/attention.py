@@ -26,8 +26,10 @@ results AS (
                            AND {in_force("d")})) AS released
   FROM testing_result r WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.tube = ANY(%(tubes)s)
     AND {in_force("r")} GROUP BY r.tube)
-SELECT 'tube.contested' AS code, t.tube AS subject, f.ids, jsonb_build_object('claims', t.claims) AS detail, t.area,
-       t.site, t.round, f.at
+SELECT 'tube.contested' AS code, t.tube AS subject, f.ids,
+       jsonb_build_object('claims', t.claims, 'decided_before', EXISTS (
+         SELECT 1 FROM testing_claim_decision d WHERE d.district = %(district)s AND d.operation = %(operation)s
+           AND d.tube = t.tube AND {in_force("d")})) AS detail, t.area, t.site, t.round, f.at
   FROM t JOIN facts f USING (tube) WHERE t.contested
 UNION ALL
 SELECT 'result.taken_back', t.tube, r.ids, '{{}}', t.area, t.site, t.round, r.at
@@ -98,6 +100,16 @@ WHERE b.district = %(district)s AND b.operation = %(operation)s AND b.box = ANY(
        OR b.tubes <> COALESCE(b.received_count, b.tubes))
 GROUP BY b.district, b.operation, b.box, b.tubes, b.sealed_count, b.handed_count, b.received_count, b.area, b.site,
          b.round
+UNION ALL
+SELECT 'box.rack_differs', p.container, array_agg(p.id ORDER BY p.id),
+       jsonb_build_object('recorded', sum(p.items), 'rack', sum(p.rack)), min(e.area), min(e.site), NULL,
+       max(p.happened_at)
+FROM (SELECT p.id, p.container, p.happened_at, p.rack, count(*) AS items FROM testing_packing p
+      WHERE p.district = %(district)s AND p.operation = %(operation)s AND p.container = ANY(%(boxes)s)
+        AND p.rack IS NOT NULL AND {in_force("p")}
+      GROUP BY p.id, p.container, p.happened_at, p.rack HAVING count(*) <> p.rack) p
+JOIN journal_entry e ON e.district = %(district)s AND e.id = p.id
+GROUP BY p.container
 """
 
 COLUMNS = ("code", "subject", "facts", "detail", "area", "site", "round", "happened_at")
@@ -157,4 +169,5 @@ def open_codes() -> Sequence[str]:
         "tube.person_unknown",
         "person.sampled_twice",
         "box.count_differs",
+        "box.rack_differs",
     )

@@ -156,6 +156,20 @@ class Sample(models.Model):
         ]
 
 
+class LateEntry(models.Model):
+    """Beside the sample of ``testing.late_entry``: why it came after the seal, and who else saw it."""
+
+    pk = CompositePrimaryKey("district", "id")
+    district = models.IntegerField()
+    id = models.UUIDField()
+    operation = models.IntegerField()
+    reason = models.CharField(max_length=200)
+    second = models.CharField(max_length=40)
+
+    class Meta:
+        db_table = "testing_late_entry"
+
+
 class SampleMove(models.Model):
     """The typed row of ``testing.sample_moved``: the sample is really in another tube. The newest in force wins."""
 
@@ -188,6 +202,7 @@ class ClaimDecision(models.Model):
     site = models.IntegerField()
     station = models.SmallIntegerField()
     becomes = models.CharField(max_length=40, null=True)
+    facts = ArrayField(models.UUIDField(), default=list, help_text="The facts that the desk decided on.")
     reason = models.CharField(max_length=200)
     happened_at = models.DateTimeField()
 
@@ -222,7 +237,7 @@ class TubeEvent(models.Model):
     station = models.SmallIntegerField(null=True)
     count = models.SmallIntegerField(null=True, help_text="People counted in the tube when it was sealed.")
     run = models.CharField(max_length=40, blank=True)
-    reason = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why; of a run, the instrument.")
     happened_at = models.DateTimeField()
 
     class Meta:
@@ -239,6 +254,7 @@ class Packing(models.Model):
     operation = models.IntegerField()
     item = models.CharField(max_length=40)
     container = models.CharField(max_length=40)
+    rack = models.SmallIntegerField(null=True, help_text="Tubes that the packer counted by hand for the whole bag.")
     happened_at = models.DateTimeField()
 
     class Meta:

@@ -1,7 +1,7 @@
-"""Reading a round back whole, page by page: everybody it speaks of, and every tube. No names, so that a copy harms nobody.
+"""Reading a round back whole, page by page: everybody it speaks of, and every tube. No names: a copy harms nobody.
 
-For a district's own scripts, and for whoever checks our figures against a ledger of their own. Keyset pages: ``after`` is
-the last key of the page before. Each page is one statement whose cost depends on the page, not on the round.
+For a district's own scripts, and for whoever checks our figures against a ledger of their own. Keyset pages: ``after``
+is the last key of the page before. Each page is one statement whose cost depends on the page, not on the round.
 """
 
 from collections.abc import Sequence

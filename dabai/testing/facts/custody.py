@@ -76,6 +76,7 @@ PACKING_ROW = Insert(
         "operation": "int",
         "item": "text",
         "container": "text",
+        "rack": "smallint",
         "happened_at": "timestamptz",
     },
 )
@@ -84,7 +85,8 @@ PACKING_ROW = Insert(
 def pack_items(fact: Fact, items: Sequence[str], container: str) -> list[tuple[Any, ...]]:
     """Typed rows: each item once."""
     head = (fact.district, fact.id, fact.operation)
-    return [(*head, item, container, fact.happened_at) for item in dict.fromkeys(items)]
+    rack = getattr(fact.body, "rack", None)
+    return [(*head, item, container, rack, fact.happened_at) for item in dict.fromkeys(items)]
 
 
 def bag_tubes(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:

@@ -56,7 +56,7 @@ def start_runs(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     verdicts = [at_lab(fact) for fact in facts]
     good = accepted(facts, verdicts)
     rows = [
-        tube_row(f, TubeEventKind.RUN_STARTED, tube, run=f.body.run)
+        tube_row(f, TubeEventKind.RUN_STARTED, tube, run=f.body.run, reason=f.body.instrument)
         for f in good
         for tube in dict.fromkeys(f.body.tubes)
     ]

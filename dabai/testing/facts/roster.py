@@ -163,6 +163,7 @@ CLAIM_DECISION = Insert(
         "site": "int",
         "station": "smallint",
         "becomes": "text",
+        "facts": "uuid[]",
         "reason": "text",
         "happened_at": "timestamptz",
     },
@@ -196,7 +197,7 @@ def settle_claims(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
             if claim.becomes:
                 fact.mark(MarkKind.TUBE, claim.becomes)
             place_of = (claim.round, claim.site, claim.station, claim.becomes)
-            rows.append((*head, *place_of, fact.body.reason, fact.happened_at))
+            rows.append((*head, *place_of, uuids(fact.body.facts), fact.body.reason, fact.happened_at))
     CLAIM_DECISION(cursor, rows)
     return verdicts
 

@@ -101,14 +101,22 @@ SAMPLE = Insert(
 )
 
 
+LATE_ENTRY = Insert(
+    "testing_late_entry", {"district": "int", "id": "uuid", "operation": "int", "reason": "text", "second": "text"}
+)
+
+
 def take_samples(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``sample_taken``: one INSERT, one mark a tube."""
     return samples(cursor, facts, late=False)
 
 
 def enter_late(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
-    """``late_entry``: refused without a second person who is somebody else; then like a sample."""
-    return samples(cursor, facts, late=True)
+    """``late_entry``: refused without a second person who is somebody else; then a sample, and who saw it and why."""
+    verdicts = samples(cursor, facts, late=True)
+    good = accepted(facts, verdicts)
+    LATE_ENTRY(cursor, [(f.district, f.id, f.operation, f.body.reason, f.body.second) for f in good])
+    return verdicts
 
 
 def samples(cursor: Any, facts: Sequence[Fact], *, late: bool) -> list[Refusal | None]:
@@ -138,7 +146,9 @@ def samples(cursor: Any, facts: Sequence[Fact], *, late: bool) -> list[Refusal |
 
 
 def judge_sample(fact: Fact) -> Refusal | None:
-    """A sample needs a round, a place in scope and a tube code."""
+    """A sample needs a round, a place in scope and a tube code; a late one a second person."""
+    if getattr(fact.body, "second", "") and fact.body.second == fact.raw.get("by"):
+        return Refusal("testing.second_is_first", "body.second")
     return in_round(fact, fact.body.round) or place(fact, fact.body.site) or check_tube(fact, fact.body.tube)
 
 

@@ -14,6 +14,7 @@ from dabai.registry import settle_down
 from dabai.testing.models import Coverage, Round, RoundState, Tube, TubeState
 from dabai.testkit.district import PreparedOperation
 from dabai.testkit.field import AnyPhone, deliver, desk, fact
+from dabai.testkit.story import BAG
 
 TUBE = "340602000017"
 
@@ -128,3 +129,29 @@ def test_a_withdrawn_sample_does_not_count_whichever_came_first(
     settle_down()
     assert not Tube.objects.filter(tube=TUBE).exists()
     assert not Coverage.objects.exists()
+
+
+def test_a_third_claim_reopens_what_a_desk_had_settled(drill: PreparedOperation, running: Round, phone: AnyPhone) -> None:
+    second, third = swab(drill, running, uuid4()), swab(drill, running, uuid4())
+    second["body"]["site"] = drill.points[1].pk
+    third["body"]["station"] = 2
+    deliver(phone, [swab(drill, running, uuid4()), second])
+    claims = [
+        {"round": running.pk, "site": drill.points[0].pk, "station": 1, "becomes": TUBE},
+        {"round": running.pk, "site": drill.points[1].pk, "station": 1, "becomes": "340602000025"},
+    ]
+    settled = fact("testing.claim_settled", {"tube": TUBE, "claims": claims, "reason": "标签重贴"})
+    deliver(desk(drill.district, drill.id, 9, Role.ROUND_MANAGER), [settled])
+    settle_down()
+    assert not Attention.objects.filter(code="tube.contested", subject=TUBE).exclude(state="gone").exists()
+    deliver(phone, [third])
+    settle_down()
+    assert Attention.objects.get(code="tube.contested", subject=TUBE).state == "reopened"
+
+
+def test_a_bag_with_another_count_on_the_rack_is_a_case(drill: PreparedOperation, running: Round, phone: AnyPhone) -> None:
+    bag = {"site": drill.points[0].pk, "bag": BAG, "tubes": [TUBE], "rack": 2}
+    deliver(phone, [swab(drill, running, uuid4()), fact("testing.tubes_bagged", bag)])
+    settle_down()
+    case = Attention.objects.get(code="box.rack_differs", subject=BAG)
+    assert (case.state, case.detail) == ("open", {"rack": 2, "recorded": 1})
