@@ -1,7 +1,8 @@
 """`dabai contract`: write down what clients rely on, or say whether it has changed (``--check``).
 
 ``contract/openapi.json`` is the interface, from which clients make their types; ``docs/domain/facts.md`` lists every
-kind of fact for people. Both are generated, committed and compared, so that nothing changes unseen.
+kind of fact for people, ``docs/domain/figures.md`` every figure. All are generated, committed and compared, so that
+nothing changes unseen.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import django
 
-HELP = "write contract/openapi.json and docs/domain/facts.md (--check: only compare)"
+HELP = "write contract/openapi.json, docs/domain/facts.md and figures.md (--check: only compare)"
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 60
 
@@ -41,9 +42,11 @@ def run(args: argparse.Namespace) -> int:
 def files() -> Iterator[tuple[Path, str]]:
     """Every generated file and what it must hold."""
     from dabai.commands._factspage import facts_page
+    from dabai.commands._figurespage import figures_page
 
     yield ROOT / "contract" / "openapi.json", openapi()
     yield ROOT / "docs" / "domain" / "facts.md", facts_page()
+    yield ROOT / "docs" / "domain" / "figures.md", figures_page()
 
 
 def openapi() -> str:

@@ -193,12 +193,16 @@ def evaluate(read: Read) -> dict[str, Value]:
     return {name: doubted(value, read) for name, value in values.items()}
 
 
+# Where people are due by a count: how often the people due so, and those of them who are covered, add to a figure.
+BY_ESTIMATE = {"due": (1, 0), "covered": (0, 1), "outstanding": (1, -1)}
+
+
 def with_estimate(counts: Mapping[str, int | None], estimated: int, covered: int) -> dict[str, int | None]:
     """The counts of people with those who are due by a count alone, and those of them whom somebody swabbed covers."""
     changed = dict(counts) | {"estimated": estimated}
-    for name, more in (("due", estimated), ("covered", covered), ("outstanding", estimated - covered)):
-        count = changed.get(name)
-        changed[name] = None if count is None else count + more
+    for name, (times_due, times_covered) in BY_ESTIMATE.items():
+        if (count := changed.get(name)) is not None:
+            changed[name] = count + times_due * estimated + times_covered * covered
     return changed
 
 
@@ -224,7 +228,7 @@ def quantile_of(figure: Figure, counts: Mapping[int, int]) -> Value:
 
 def composed(figure: Figure, read: Read) -> Value:
     """A rate, mean or difference of two counts; of nothing (or of what is not known) there is none."""
-    top, bottom = (read.counts.get(name) for name in figure.of)
+    top, bottom = (None if name in read.reasons else read.counts.get(name) for name in figure.of)
     reason = next((read.reasons[name] for name in figure.of if name in read.reasons), "")
     if top is None or bottom is None:
         return Value(figure.id, None, top, bottom, reason=reason or "unknown")
