@@ -1,6 +1,6 @@
 """Where requests go."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from dabai.api.app import api
 from dabai.api.desk import routers as desk_routers
@@ -14,4 +14,8 @@ api.add_router("", facts)
 for _prefix, _router in desk_routers:
     api.add_router(_prefix, _router)
 
-urlpatterns: list[URLPattern | URLResolver] = [path("api/v1/", api.urls), *trust.urlpatterns]
+urlpatterns: list[URLPattern | URLResolver] = [path("api/v1/", api.urls), *trust.urlpatterns, path("", include("dabai.desk.urls"))]
+
+handler403 = "dabai.desk.shell.forbidden"
+handler404 = "dabai.desk.shell.not_found"
+handler500 = "dabai.desk.shell.broken"

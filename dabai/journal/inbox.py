@@ -94,11 +94,13 @@ def cases(
 ) -> list[Case]:
     """Cases by code and subject, after the key ``code|subject``. One statement.
 
-    ``state`` open holds reopened ones, too; ``code`` may be a family (``tube.``).
+    ``state`` open holds reopened ones, too; ``code`` may be the beginning of codes (``tube.``, ``pe*``).
     """
     found = Attention.objects.filter(reach(areas, district), district=district, operation=operation)
     found = found.filter(state__in=STATES.get(state, OPEN_STATES))
-    found = found.filter(code__startswith=code) if code.endswith(".") else found.filter(code=code) if code else found
+    if code:
+        whole = not code.endswith((".", "*"))
+        found = found.filter(code=code) if whole else found.filter(code__startswith=code.rstrip("*"))
     found = found.filter(subject=subject) if subject else found
     last_code, _, last_subject = after.partition("|")
     if after:

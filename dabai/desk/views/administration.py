@@ -1,0 +1,558 @@
+"""What stands around the work: operations, areas and sites, accounts and roles, devices and their slips, exports, audit."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core import signing
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.views.decorators.http import require_POST
+
+from dabai.access import actions as access_actions
+from dabai.access import queries, slips
+from dabai.access.guard import access_of, needs, signed_in
+from dabai.access.models import Assignment, Device, User
+from dabai.access.rules import Permission
+from dabai.access.sheets import SheetResult, import_sheet
+from dabai.desk import formats
+from dabai.desk.forms import Field, Form, form
+from dabai.desk.lists import PAGE, Cell, Listing, Row, address, columns, paged
+from dabai.desk.shell import (
+    current,
+    guarded,
+    in_operation_only,
+    number_in,
+    on_refusal,
+    operation_of,
+    operations_reached,
+    show,
+    text,
+)
+from dabai.kernel import clock
+from dabai.kernel.refusal import Refusal
+from dabai.kernel.words import known, language_of, say_refusal
+from dabai.places import actions as places
+from dabai.places.queries import areas_in, sites
+from dabai.protocols import actions as protocols
+from dabai.protocols.schema import shipped_profiles
+from dabai.testing import province
+from dabai.testing.models import ProvinceExport
+from dabai.testing.queries import rounds_of
+
+SLIP_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+SLIPS = "dabai.desk.slips"
+SLIP_SECONDS = 3600
+KINDS = ("drill", "response")
+
+
+# --- operations -------------------------------------------------------------------------------------------------
+
+
+@needs(Permission.MANAGE_OPERATIONS)
+@on_refusal
+def operation_list(request: HttpRequest) -> HttpResponse:
+    """The operations that the user reaches, and the form for a new one."""
+    access, lang = access_of(request), language_of(request)
+    reached = operations_reached(access)
+    asked = operation_form(request, access.areas(Permission.MANAGE_OPERATIONS))
+    if request.method == "POST" and asked.read(request.POST):
+        with asked.refusals():
+            made = protocols.create_operation(
+                by=access.user,
+                district=number_in(asked["district"]),
+                name=asked["name"],
+                kind=asked["kind"],
+                profile=asked["profile"],
+            )
+            request.session["operation"] = made.pk
+            return redirect("desk:operations")
+    rows = [
+        Row([
+            Cell(one.name),
+            Cell(text(request, f"operations.kind.{one.kind}"), tone="retest" if one.kind == "drill" else "action"),
+            Cell(str(one.district), mono=True),
+            Cell(f"{one.profile.slug} v{one.profile.version}", mono=True),
+            Cell(formats.when(one.started_at, lang)),
+            Cell(formats.when(one.ended_at, lang)),
+        ])
+        for one in reached
+    ]  # fmt: skip
+    names = columns("operation:wide", "kind", "district:code", "profile:code", "started_at:time", "ended_at:time")
+    return show(
+        request,
+        "list_page.html",
+        "operations",
+        title=text(request, "desk.place.operations"),
+        listing=Listing(names, rows, "operations"),
+        forms=[{"title": text(request, "desk.operation.new"), "form": asked}],
+        empty_icon="operations",
+    )
+
+
+def operation_form(request: HttpRequest, reach: list[str]) -> Form:
+    """A drill or a response, and by which profile."""
+    kinds = [(one, text(request, f"operations.kind.{one}")) for one in KINDS]
+    profiles = [(slug, f"{one.name} ({slug})") for slug, one in sorted(shipped_profiles().items())]
+    return form(
+        Field("name", required=True, label="operation_name"),
+        Field("kind", "select", value="drill", options=kinds, required=True),
+        Field("district", required=True, value=reach[0][:6] if reach else ""),
+        Field("profile", "select", value="covid19-cn-9", options=profiles, required=True),
+        submit="create",
+    )
+
+
+# --- areas and sites --------------------------------------------------------------------------------------------
+
+
+@needs(Permission.MANAGE_PLACES)
+@on_refusal
+@in_operation_only
+def place_list(request: HttpRequest) -> HttpResponse:
+    """The sites of the operation, and the files that bring areas and sites."""
+    operation, access = operation_of(request), access_of(request)
+    reach = access.areas(Permission.MANAGE_PLACES)
+    area_form = form(Field("areas", "file", required=True, accept=".csv,.xlsx", help="areas_file"), submit="upload")
+    site_form = form(Field("sites", "file", required=True, accept=".csv,.xlsx", help="sites_file"), submit="upload")
+    report = None
+    if request.method == "POST":
+        report = take_places(request, area_form if "areas" in request.FILES else site_form)
+    rows = [
+        Row([
+            Cell(one.code, mono=True),
+            Cell(one.name, sub=one.address),
+            Cell(text(request, f"places.kind.{one.kind}")),
+            Cell(one.area, mono=True),
+            Cell(formats.number(sum(s.active for s in one.stations))),
+        ])
+        for one in sites(operation.pk, reach)
+    ]  # fmt: skip
+    counted = len(areas_in(reach))
+    return show(
+        request,
+        "places.html",
+        "places",
+        title=text(request, "desk.place.places"),
+        lead=text(request, "desk.places.areas", number=formats.number(counted)),
+        listing=Listing(
+            columns("code:code", "site:wide", "kind", "area:code", "stations:number"), rows, "sites", count=len(rows)
+        ),
+        forms=[
+            {"title": text(request, "desk.places.import_sites"), "form": site_form},
+            {"title": text(request, "desk.places.import_areas"), "form": area_form},
+        ],
+        report=report,
+        refused=refused_rows(request, [(number, refusal) for number, refusal in report.refused]) if report else None,
+    )
+
+
+def take_places(request: HttpRequest, asked: Form) -> places.FileReport | None:
+    """Take a file of areas or of sites; None where it could not be read at all."""
+    if not asked.read(request.POST, request.FILES):
+        return None
+    user, name = access_of(request).user, asked.fields[0].name
+    with asked.refusals():
+        if name == "areas":
+            return places.import_areas(by=user, source=asked[name])
+        return places.import_sites(by=user, operation=operation_of(request).pk, source=asked[name])
+    return None
+
+
+def refused_rows(request: HttpRequest, refused: list[tuple[int, Refusal]]) -> Listing:
+    """The rows of a file that were not taken, with the reason."""
+    lang = language_of(request)
+    rows = [
+        Row([Cell(formats.number(number)), Cell(one.field or ""), Cell(say_refusal(one, lang), sub=one.code)])
+        for number, one in refused[:500]
+    ]
+    return Listing(columns("row:number", "field", "why:wide"), rows, "refused_rows", count=len(refused))
+
+
+# --- accounts and devices ---------------------------------------------------------------------------------------
+
+
+@needs(Permission.MANAGE_ACCOUNTS)
+@on_refusal
+def account_list(request: HttpRequest) -> HttpResponse:
+    """Accounts with their roles, and the spreadsheet that brings more."""
+    lang, now = language_of(request), clock.now()
+    asked = sheet_form("accounts_file")
+    if request.method == "POST":
+        result = take_sheet(request, asked)
+        if result is not None:
+            return show_slips(request, result, "accounts")
+    after = request.GET.get("after", "").replace("\0", "")
+    found = list(User.objects.filter(username__gt=after).order_by("username")[: PAGE + 1])
+    page, following = paged(found, PAGE, lambda one: one.username, request)
+    held: dict[int, list[Assignment]] = {}
+    for one in Assignment.objects.filter(user__in=page).order_by("pk"):
+        if one.valid_to is None or one.valid_to > now:
+            held.setdefault(one.user_id, []).append(one)
+    rows = [
+        Row([
+            Cell(one.display_name, reverse("desk:account", args=[one.pk]), sub=one.username),
+            Cell(one.organisation),
+            Cell("; ".join(role_text(request, each) for each in held.get(one.pk, [])) or text(request, "desk.account.no_role")),
+            Cell(text(request, "desk.account.on"), tone="done") if one.is_active else Cell(text(request, "desk.account.off"), tone="excused"),
+            Cell(formats.when(one.last_login, lang)),
+        ])
+        for one in page
+    ]  # fmt: skip
+    names = columns("account:wide", "organisation", "roles:wide", "state", "last_login:time")
+    return show(
+        request,
+        "list_page.html",
+        "accounts",
+        title=text(request, "desk.place.accounts"),
+        listing=Listing(names, rows, "accounts", next=following),
+        forms=[{"title": text(request, "desk.account.import"), "form": asked}],
+        empty_icon="accounts",
+    )
+
+
+def role_text(request: HttpRequest, one: Assignment) -> str:
+    """A role and where it holds."""
+    return f"{text(request, f'access.role.{one.role}')} {one.area}".strip()
+
+
+def sheet_form(hint: str) -> Form:
+    """The spreadsheet of accounts or devices."""
+    return form(Field("file", "file", required=True, accept=".csv,.xlsx", help=hint), submit="upload")
+
+
+def take_sheet(request: HttpRequest, asked: Form) -> SheetResult | None:
+    """Apply a spreadsheet; None where it could not be read."""
+    if not asked.read(request.POST, request.FILES):
+        return None
+    access = access_of(request)
+    with asked.refusals():
+        return import_sheet(source=asked["file"], operation=access.operation_id, by=access.user)
+    return None
+
+
+def show_slips(request: HttpRequest, result: SheetResult, place: str) -> HttpResponse:
+    """What a sheet made. Its slips hold one-time codes: they are shown once, in a page to be printed, and kept nowhere."""
+    refused = [(row.number, row.reason) for row in result.rows if row.reason is not None]
+    told = [
+        (one.purpose, one.name, one.secret, one.expires_at.isoformat(), one.place, one.holder) for one in result.slips
+    ]
+    return show(
+        request,
+        "slips.html",
+        place,
+        title=text(request, "desk.slips.title"),
+        created=result.count("created"),
+        same=result.count("same"),
+        refused=refused_rows(request, refused) if refused else None,
+        slips=result.slips,
+        printed=signing.dumps(told, salt=SLIPS, compress=True) if told else "",
+    )
+
+
+@signed_in
+@require_POST
+def print_slips(request: HttpRequest) -> HttpResponse:
+    """The slips that a page before has shown, as a sheet to print. They come back signed, so that nothing is kept here."""
+    try:
+        told = signing.loads(request.POST.get("page", ""), salt=SLIPS, max_age=SLIP_SECONDS)
+    except signing.BadSignature:
+        raise Http404 from None
+    made = [slips.Slip(one[0], one[1], one[2], datetime.fromisoformat(one[3]), one[4], one[5]) for one in told]
+    base = f"{request.scheme}://{request.get_host()}"
+    response = HttpResponse("".join(slips.page(made, base, language_of(request))))
+    response["Content-Security-Policy"] = SLIP_POLICY
+    return guarded(response)
+
+
+@needs(Permission.MANAGE_ACCOUNTS)
+@on_refusal
+def account_page(request: HttpRequest, user_id: int) -> HttpResponse:
+    """One account: its roles, a new link, switching it off."""
+    found = User.objects.filter(pk=user_id).first()
+    if found is None:
+        raise Http404
+    forms = {name: account_form(request, name) for name in ("link", "role", "switch")}
+    link = ""
+    asked = forms.get(request.POST.get("do", ""))
+    if request.method == "POST" and asked is not None and asked.read(request.POST):
+        with asked.refusals():
+            link = change_account(request, found, asked)
+            if not link:
+                messages.success(request, text(request, "desk.done.saved"))
+                return redirect("desk:account", user_id=user_id)
+    now = clock.now()
+    held = [
+        one
+        for one in Assignment.objects.filter(user=found).order_by("-pk")
+        if one.valid_to is None or one.valid_to > now
+    ]
+    return show(
+        request,
+        "account.html",
+        "accounts",
+        title=found.display_name,
+        found=found,
+        roles=held,
+        link=f"{request.scheme}://{request.get_host()}{link}" if link else "",
+        forms=[{"title": text(request, f"desk.account.{name}"), "form": one} for name, one in forms.items()],
+    )
+
+
+def account_form(request: HttpRequest, name: str) -> Form:
+    """One thing to do about an account."""
+    do = Field("do", "hidden", value=name)
+    if name == "link":
+        purposes = [(one, text(request, f"desk.account.{one}")) for one in ("welcome", "password")]
+        return form(
+            do, Field("purpose", "select", value="password", options=purposes, required=True), submit="make_link"
+        )
+    if name == "role":
+        roles = [(role.value, text(request, f"access.role.{role.value}")) for role in queries.Role]
+        return form(
+            do,
+            Field("role", "select", options=roles, required=True),
+            Field("area", required=True, help="role_area"),
+            submit="assign",
+        )
+    return form(do, Field("reason", required=True), submit="switch", danger=True)
+
+
+def change_account(request: HttpRequest, found: User, asked: Form) -> str:
+    """Do it; a new link's path, or nothing."""
+    by, what = access_of(request).user, asked["do"]
+    if what == "link":
+        return access_actions.one_time_link(user=found, purpose=asked["purpose"], by=by)
+    if what == "role":
+        access_actions.assign_role(
+            user=found, role=asked["role"], area=asked["area"], by=by, operation=access_of(request).operation_id
+        )
+    else:
+        access_actions.switch_account(user=found, active=not found.is_active, by=by, reason=asked["reason"])
+    return ""
+
+
+@needs(Permission.MANAGE_ACCOUNTS)
+@on_refusal
+def end_role(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    """End a role now."""
+    found = Assignment.objects.filter(pk=assignment_id).select_related("user").first()
+    if found is None or request.method != "POST":
+        raise Http404
+    reason = request.POST.get("reason", "").strip() or text(request, "desk.account.ended")
+    access_actions.end_assignment(assignment=found, by=access_of(request).user, reason=reason[:200])
+    messages.success(request, text(request, "desk.done.saved"))
+    return redirect("desk:account", user_id=found.user_id)
+
+
+@needs(Permission.SEE_DEVICES)
+@on_refusal
+@in_operation_only
+def device_list(request: HttpRequest) -> HttpResponse:
+    """Devices with what they still hold and when they were last heard of; the spreadsheet that brings more."""
+    operation, access, lang = operation_of(request), access_of(request), language_of(request)
+    asked = sheet_form("devices_file")
+    may_manage = access.may(Permission.MANAGE_DEVICES)
+    if request.method == "POST" and may_manage:
+        result = take_sheet(request, asked)
+        if result is not None:
+            return show_slips(request, result, "devices")
+    reach = access.areas(Permission.SEE_DEVICES)
+    named = {one.id: one.name for one in sites(operation.pk, reach)}
+    rows = [
+        Row([
+            Cell(one.name, reverse("desk:device", args=[one.id]) if may_manage else "", sub=one.app_version),
+            Cell(", ".join(named.get(site, str(site)) for site in one.sites) or ", ".join(one.areas)),
+            Cell(one.holder or ""),
+            device_state(request, one),
+            Cell(formats.number(one.missing), tone="late" if one.missing else None),
+            Cell(formats.number(one.unsent), tone="soon" if one.unsent else None),
+            Cell(formats.when(one.last_contact, lang)),
+        ])
+        for one in queries.devices_of(operation.pk, reach)
+    ]  # fmt: skip
+    names = columns(
+        "device:wide", "reports_for:wide", "holder", "state", "missing:number", "unsent:number", "last_contact:time"
+    )
+    return show(
+        request,
+        "list_page.html",
+        "devices",
+        title=text(request, "desk.place.devices"),
+        listing=Listing(names, rows, "devices", count=len(rows)),
+        forms=[{"title": text(request, "desk.device.import"), "form": asked}] if may_manage else [],
+        empty_icon="devices",
+    )
+
+
+def device_state(request: HttpRequest, one: queries.DeviceRow) -> Cell:
+    """In use, silent, revoked or lost."""
+    state = "lost" if one.lost_at else "revoked" if one.revoked_at else "silent" if one.silent else "in_use"
+    tones = {"lost": "late", "revoked": "excused", "silent": "soon", "in_use": "done"}
+    return Cell(text(request, f"desk.device.{state}"), tone=tones[state])
+
+
+@needs(Permission.MANAGE_DEVICES)
+@on_refusal
+@in_operation_only
+def device_page(request: HttpRequest, device_id: Any) -> HttpResponse:
+    """Take a device out of use, or report it lost: it may still send what it holds, and nothing else."""
+    found = Device.objects.filter(pk=device_id, operation=operation_of(request).pk).first()
+    if found is None:
+        raise Http404
+    options = [(name, text(request, f"desk.device.{name}")) for name in ("revoked", "lost")]
+    asked = form(
+        Field("state", "select", options=options, required=True),
+        Field("reason", required=True),
+        submit="revoke",
+        danger=True,
+    )
+    if request.method == "POST" and asked.read(request.POST):
+        with asked.refusals():
+            lost, by = asked["state"] == "lost", access_of(request).user
+            access_actions.revoke_device(device=found, by=by, reason=asked["reason"], lost=lost)
+            messages.success(request, text(request, "desk.done.saved"))
+            return redirect("desk:devices")
+    crumbs = [(text(request, "desk.place.devices"), reverse("desk:devices"))]
+    lead = text(request, "desk.device.revoke_lead")
+    return show(request, "form_page.html", "devices", title=found.name, lead=lead, form=asked, crumbs=crumbs)
+
+
+# --- export to the province -------------------------------------------------------------------------------------
+
+
+@needs(Permission.EXPORT_RESULTS)
+@on_refusal
+@in_operation_only
+def export_list(request: HttpRequest) -> HttpResponse:
+    """Files that went to the province's platform, and the next one: only what is new or has changed."""
+    operation, lang = operation_of(request), language_of(request)
+    asked = export_form(request)
+    if request.method == "POST" and asked.read(request.POST):
+        with asked.refusals():
+            made = province.export(
+                by=access_of(request).user,
+                operation=operation.pk,
+                reason=asked["reason"],
+                layout=asked["layout"],
+                form=asked["form"],
+                round_id=number_in(asked["round"]) or None,
+            )
+            return as_file(made)
+    users = dict(User.objects.values_list("pk", "display_name"))
+    rows = [
+        Row([
+            Cell(text(request, "desk.export.number", number=one.number)),
+            Cell(formats.number(one.rows)),
+            Cell(users.get(one.by, "")),
+            Cell(one.reason),
+            Cell(bytes(one.digest).hex()[:16], mono=True),
+            Cell(formats.when(one.made_at, lang)),
+        ])
+        for one in ProvinceExport.objects.filter(operation=operation.pk).order_by("-number")[:PAGE]
+    ]  # fmt: skip
+    names = columns("export", "rows:number", "by", "reason:wide", "digest:code", "made_at:time")
+    return show(
+        request,
+        "list_page.html",
+        "exports",
+        title=text(request, "desk.place.exports"),
+        lead=text(request, "desk.export.lead"),
+        listing=Listing(names, rows, "exports"),
+        forms=[{"title": text(request, "desk.export.new"), "form": asked}],
+        empty_icon="export",
+    )
+
+
+def export_form(request: HttpRequest) -> Form:
+    """Which columns, which kind of file, and why."""
+    now = current(request)
+    rounds = [(one.pk, one.name) for one in rounds_of(operation_of(request).pk) if one.state != "draft"]
+    return form(
+        Field("layout", "select", options=list(province.layouts().items()), required=True),
+        Field(
+            "form", "select", value="csv", options=[("csv", "CSV"), ("xlsx", "XLSX")], required=True, label="file_form"
+        ),
+        Field(
+            "round", "select", value=now.pk if now else "", options=[("", text(request, "desk.all_rounds")), *rounds]
+        ),
+        Field("reason", required=True, help="export"),
+        submit="export",
+    )
+
+
+def as_file(made: province.Exported) -> HttpResponse:
+    """The file as a download that no cache keeps."""
+    return guarded(FileResponse(made.file, as_attachment=True, filename=made.name))  # type: ignore[arg-type, return-value]
+
+
+# --- the audit log ----------------------------------------------------------------------------------------------
+
+
+@needs(Permission.SEE_AUDIT)
+@on_refusal
+def audit_list(request: HttpRequest) -> HttpResponse:
+    """Who did or saw what, when and why; newest first."""
+    access, lang = access_of(request), language_of(request)
+    action, subject = request.GET.get("action", "")[:40], request.GET.get("subject", "")[:80]
+    rows_found = queries.audit_rows(
+        areas=access.areas(Permission.SEE_AUDIT) or [""],
+        action=action.replace("\0", ""),
+        subject=subject.replace("\0", ""),
+        before=number_in(request.GET.get("after", "")) or None,
+        limit=PAGE + 1,
+    )
+    page, following = paged(rows_found, PAGE, lambda one: one[0], request)
+    rows = [
+        Row([
+            Cell(formats.when(one.at, lang, seconds=True)),
+            Cell(one.actor or text(request, "desk.audit.system")),
+            Cell(action_name(request, one.action), sub=one.action),
+            Cell(one.subject, address(request, subject=one.subject, after=""), mono=True),
+            Cell(one.area, mono=True),
+            Cell(one.reason, sub=", ".join(f"{key}={value}" for key, value in one.detail.items())[:160]),
+        ])
+        for _, one in page
+    ]  # fmt: skip
+    looks = queries.who_looked_most(access.operation_id, clock.now() - timedelta(days=7)) if access.operation_id else []
+    filters = form(
+        Field("subject", value=subject, label="audit_subject"), Field("action", value=action, label="audit_action")
+    )
+    return show(
+        request,
+        "audit.html",
+        "audit",
+        title=text(request, "desk.place.audit"),
+        listing=Listing(
+            columns("at:time", "by", "action:wide", "subject:code", "area:code", "reason:wide"),
+            rows,
+            "audit",
+            filters=filters,
+            next=following,
+        ),
+        looks=looks[:20],
+    )
+
+
+def action_name(request: HttpRequest, action: str) -> str:
+    """What an action is called; its code where the catalogue has no words."""
+    domain, _, name = action.partition(".")
+    for key in (f"access.action.{action}", f"{domain}.audit.{name}", f"desk.action.{action}"):
+        if known(key):
+            return text(request, key)
+    return action
+
+
+urlpatterns = [
+    path("operations/", operation_list, name="operations"),
+    path("places/", place_list, name="places"),
+    path("accounts/", account_list, name="accounts"),
+    path("accounts/<int:user_id>/", account_page, name="account"),
+    path("accounts/roles/<int:assignment_id>/end/", end_role, name="end_role"),
+    path("slips/", print_slips, name="print_slips"),
+    path("devices/", device_list, name="devices"),
+    path("devices/<uuid:device_id>/", device_page, name="device"),
+    path("exports/", export_list, name="exports"),
+    path("audit/", audit_list, name="audit"),
+]
