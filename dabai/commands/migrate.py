@@ -10,7 +10,7 @@ import django
 import psycopg
 from django.core.management import call_command
 
-from dabai.commands import tell
+from dabai.commands import Trouble, tell
 
 HELP = "bring the database's tables up to date; on a new one, print the one-time link for the first administrator"
 LOCK = "SELECT pg_advisory_lock(hashtext('dabai.migrate'))"
@@ -25,8 +25,18 @@ def run(args: argparse.Namespace) -> int:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(LOCK)
         call_command("migrate", interactive=False, verbosity=0)
+    check_drill_clock()
     say_first_link(args.base_url)
     return 0
+
+
+def check_drill_clock() -> None:
+    """A clock of its own is for drills only: refuse it on a database in which a real response is kept."""
+    from dabai.kernel.clock import drill_clock
+    from dabai.protocols.models import Operation, OperationKind
+
+    if drill_clock() is not None and Operation.objects.exclude(kind=OperationKind.DRILL).exists():
+        raise Trouble("serve.drill_clock_real")
 
 
 def say_first_link(base_url: str) -> None:

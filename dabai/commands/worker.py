@@ -16,6 +16,7 @@ HELP = "Recompute derived state and figures as facts come in (started by dabai s
 IDLE = 0.1
 BUSY_CELLS = 1.0
 HEARTBEAT = 5.0
+PARTITIONS = 6 * 3600.0
 
 log = logging.getLogger("dabai.worker")
 
@@ -47,14 +48,19 @@ def work(stop: threading.Event) -> None:
     from django.db import Error, connection
 
     from dabai import registry
+    from dabai.journal.partitions import make_ahead
     from dabai.kernel import clock
 
     figures_at = beat_at = 0.0
+    partitions_at = -PARTITIONS
     as_of = None
     while not stop.is_set():
         try:
             if time.monotonic() - beat_at > HEARTBEAT:
                 beat_at = beat()
+            if time.monotonic() - partitions_at > PARTITIONS:
+                make_ahead(clock.now())
+                partitions_at = time.monotonic()
             started = clock.now()
             taken = registry.derive_once()
             as_of = as_of if taken >= registry.MARKS else started

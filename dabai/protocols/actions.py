@@ -81,7 +81,7 @@ def create_operation(
     """A new ``response`` or ``drill`` with its own data key. ``profile`` is a slug or a version's id.
 
     Refusals: ``operations.district_form``, ``operations.name_missing``, ``operations.kind_unknown``,
-    ``operations.profile_unknown``, ``access.not_allowed``.
+    ``operations.profile_unknown``, ``operations.clock_is_drill``, ``access.not_allowed``.
     """
     if not areas.is_code(str(district)) or areas.level(str(district)) != "district":
         raise Refusal("operations.district_form", "district")
@@ -90,6 +90,8 @@ def create_operation(
         raise Refusal("operations.name_missing", "name")
     if kind not in OperationKind.values:
         raise Refusal("operations.kind_unknown", "kind")
+    if kind == OperationKind.RESPONSE and clock.drill_clock() is not None:
+        raise Refusal("operations.clock_is_drill", "kind")
     with transaction.atomic():
         made = Operation.objects.create(
             district=district,

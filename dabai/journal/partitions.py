@@ -1,0 +1,55 @@
+"""Partitions of the journal: one a month of its UUIDv7 ids, made ahead of time; what fits none goes to the DEFAULT one.
+
+Ids of natural things (uuid5) and ids with a wrong clock lie in the DEFAULT partition for ever, which is right: nothing is
+looked up by partition. Intake never waits for this: it gives up at once where it can't have its lock.
+"""
+
+from datetime import UTC, datetime
+
+from django.db import Error, connection, transaction
+
+MONTHS_AHEAD = 2
+PATIENCE = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '3s'"
+
+
+def month_after(moment: datetime) -> datetime:
+    """The first instant of the next month, UTC."""
+    year, month = (moment.year + 1, 1) if moment.month == 12 else (moment.year, moment.month + 1)
+    return datetime(year, month, 1, tzinfo=UTC)
+
+
+def bound(moment: datetime) -> str:
+    """The smallest UUIDv7 of a moment."""
+    stamp = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"
+
+
+def make_ahead(now: datetime) -> list[str]:
+    """Make the partitions of the coming months that are missing; names of those made. The running month is left alone:
+    its facts may already lie in the DEFAULT partition."""
+    made = []
+    start = month_after(now.astimezone(UTC))
+    for _ in range(MONTHS_AHEAD):
+        end = month_after(start)
+        name = f"journal_entry_{start:%Y_%m}"
+        if make(name, start, end):
+            made.append(name)
+        start = end
+    return made
+
+
+def make(name: str, start: datetime, end: datetime) -> bool:
+    """Make one partition; False when it is there, or could not be made now and will be tried again."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", [name])
+            if cursor.fetchone()[0] is not None:
+                return False
+            cursor.execute(PATIENCE)
+            cursor.execute(
+                f"CREATE TABLE {name} PARTITION OF journal_entry FOR VALUES FROM (%s) TO (%s)",
+                [bound(start), bound(end)],
+            )
+    except Error:
+        return False
+    return True
