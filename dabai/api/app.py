@@ -3,9 +3,10 @@
 import logging
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -89,6 +90,15 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 def on_too_big(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
     """More than a request may carry."""
     return answer(request, Refusal("api.request_too_large"), 413)
+
+
+def on_unreadable(request: HttpRequest, error: Any) -> HttpResponse:
+    """A form or upload that can't be taken apart, or that looks like an attack on whoever tries."""
+    return answer(request, Refusal("api.request_invalid"), 422)
+
+
+for _broken in (MultiPartParserError, SuspiciousOperation, BadRequest):
+    api.exception_handler(_broken)(on_unreadable)
 
 
 def on_database_gone(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001

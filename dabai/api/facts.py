@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from dabai.access import actions as access
 from dabai.access.guard import device_auth, pair_from, posting_device_auth, public
 from dabai.access.queries import DeviceContext
-from dabai.api.packed import unpacked
+from dabai.api.packed import read_json
 from dabai.journal.decode import MAX_FACTS, Envelope, first_field, measured_skew
 from dabai.journal.door import DeviceReporter, submit_device
 from dabai.journal.feed import Cursor, changes_after
@@ -69,9 +69,7 @@ class BatchSchema(Schema):
 def read_batch(request: HttpRequest) -> Batch:
     """The request's batch. Refusal ``api.request_invalid`` naming the field."""
     try:
-        return Batch.model_validate(orjson.loads(unpacked(request)))
-    except orjson.JSONDecodeError as error:
-        raise Refusal("api.request_invalid") from error
+        return Batch.model_validate(read_json(request))
     except ValidationError as error:
         raise Refusal("api.request_invalid", first_field(error)) from error
 

@@ -1,5 +1,6 @@
 """Request bodies, gzipped or not, and never more than a limit of them."""
 
+import json
 import zlib
 from typing import Any
 
@@ -33,12 +34,44 @@ def limited(body: bytes) -> bytes:
     return body
 
 
+def read_json(request: HttpRequest) -> Any:
+    """The JSON value of a request. Refusals ``api.request_too_large``, ``api.request_invalid``.
+
+    Half a sign (browsers do send them) or a number beyond 64 bits must not turn away a whole request for one field of
+    one fact: what the fast parser does not take, Python's own may, and then ``mended`` makes it harmless.
+    """
+    body = unpacked(request)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return mended(json.loads(body, parse_constant=float_only))
+    except (ValueError, RecursionError) as error:
+        raise Refusal("api.request_invalid") from error
+
+
+def float_only(name: str) -> float:
+    """``NaN`` and ``Infinity`` are Python's, not JSON's."""
+    raise ValueError(name)
+
+
+def mended(value: Any) -> Any:
+    """Half signs become U+FFFD; numbers that no column holds become text, which their field then refuses."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {mended(name): mended(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [mended(one) for one in value]
+    if isinstance(value, int | float) and not -(2.0**63) < value < 2.0**63:
+        return str(value)[:40]
+    return value
+
+
 class PackedParser(Parser):
     """Reads JSON bodies for every endpoint, gzipped ones too."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         """The JSON value. Refusals ``api.request_too_large``, ``api.request_invalid``."""
-        try:
-            return orjson.loads(unpacked(request))
-        except orjson.JSONDecodeError as error:
-            raise Refusal("api.request_invalid") from error
+        return read_json(request)

@@ -25,6 +25,7 @@ MAX_FACTS = 500
 MAX_SKEW = timedelta(days=400)
 FUTURE = timedelta(minutes=10)
 LONG_AGO = timedelta(days=60)
+DEPTH = 60
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[57][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -48,7 +49,7 @@ class Envelope(BaseModel):
 ENVELOPE = TypeAdapter(Envelope)
 
 
-def digest_of(raw: dict[str, Any]) -> bytes:
+def digest_of(raw: Any) -> bytes:
     """16 bytes that two copies of the same fact share, whatever the order of their keys."""
     return hashlib.sha256(orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
@@ -86,11 +87,13 @@ def read_fact(
     try:
         envelope = Envelope.model_validate(raw)
         digest = digest_of(raw)
+        happened_at = (envelope.happened_at + skew).astimezone(UTC)
+    except OverflowError:
+        return unreadable(raw, Refusal("journal.envelope_invalid", "happened_at"), reporter, received_at)
     except ValidationError as error:
         return unreadable(raw, Refusal("journal.envelope_invalid", first_field(error)), reporter, received_at)
     except (TypeError, orjson.JSONEncodeError):
         return unreadable(raw, Refusal("journal.envelope_invalid"), reporter, received_at)
-    happened_at = (envelope.happened_at + skew).astimezone(UTC)
     fact = Fact(envelope.id, kinds.get(envelope.kind), envelope.kind, happened_at, received_at, reporter, digest, raw)
     fact.device_seq = envelope.device_seq
     fact.flags = reporter.flags | clock_flag(happened_at, received_at)
@@ -129,14 +132,20 @@ def read_body(fact: Fact, envelope: Envelope) -> Refusal | None:
     return None
 
 
+def shallow(value: Any, depth: int = 0) -> Any:
+    """The value without what lies deeper than anything that means something, so that it can be kept."""
+    if depth == DEPTH:
+        return None
+    if isinstance(value, dict):
+        return {name: shallow(one, depth + 1) for name, one in value.items()}
+    return [shallow(one, depth + 1) for one in value] if isinstance(value, list) else value
+
+
 def unreadable(raw: Any, refusal: Refusal, reporter: Reporter, received_at: datetime) -> Fact:
     """A fact whose envelope is wrong still gets a receipt and is kept, under its own id if it has one."""
     text = str(raw.get("id", "")) if isinstance(raw, dict) else ""
-    try:
-        kept = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, orjson.JSONEncodeError):
-        kept = repr(type(raw)).encode()
-    digest = hashlib.sha256(kept).digest()[:16]
+    raw = shallow(raw)
+    digest = digest_of(raw)
     id_ = UUID(text) if ID.fullmatch(text) else natural_id("unreadable", reporter.device, reporter.user, digest.hex())
     kind = raw.get("kind") if isinstance(raw, dict) else None
     name = kind if isinstance(kind, str) and KIND.fullmatch(kind) else ""
