@@ -2,13 +2,15 @@
 
 With ``DATABASE_URL``: that server. Without: a throwaway PostgreSQL, started by the controlling process; the workers
 of pytest-xdist inherit its address through the environment. Either way Django makes its own ``test_…`` database on it;
-``DABAI_TEST_DB`` gives that another name, so that several people can use one server.
+``DABAI_TEST_DB`` gives that another name, so that several people can use one server. ``DABAI_TEST_POSTGRES`` names a
+folder of other server binaries (Debian's PostgreSQL 15): `make test` runs what touches the database on both.
 """
 
 import os
 import shutil
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,9 @@ def prepare() -> None:
         _held.callback(shutil.rmtree, folder, ignore_errors=True)
         os.environ["DABAI_DATA"] = folder
     if "DATABASE_URL" not in os.environ:
-        os.environ["DATABASE_URL"] = _held.enter_context(temporary_cluster()).url
+        binaries = os.environ.get("DABAI_TEST_POSTGRES")
+        cluster = temporary_cluster(Path(binaries) if binaries else None)
+        os.environ["DATABASE_URL"] = _held.enter_context(cluster).url
 
 
 def pytest_configure() -> None:
