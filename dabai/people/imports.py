@@ -263,6 +263,7 @@ def settle(found: Import) -> None:
     """Find doubles within the list, count, and offer the list for review."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")
+        cursor.execute("ANALYZE people_staged_row")
         where = {"district": found.district, "batch": found.pk}
         cursor.execute(DOUBLES_BY_NUMBER, where)
         cursor.execute(DOUBLES_BY_NAME, where)
@@ -385,9 +386,15 @@ def take_listed(cursor: Any, found: Import) -> None:
 
 
 def tidy(found: Import) -> None:
-    """Drop the staged rows that have done their work; those that were not taken stay, with their reasons."""
+    """Drop the staged rows that have done their work; those that were not taken stay, with their reasons.
+
+    A table that has grown by a million rows gets its statistics at once: whoever asks next must not plan for an empty
+    one.
+    """
     done = ("added", "changed", "same")
     StagedRow.objects.filter(district=found.district, batch=found.pk, outcome__in=done).delete()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE people_person, people_household, people_listed")
 
 
 def discard(found: Import) -> None:

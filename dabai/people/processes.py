@@ -31,7 +31,8 @@ def begin(packed: bytes) -> None:
 
     connection = psycopg.connect(**database, application_name="dabai-import", autocommit=True)
     connection.adapters.register_dumper(bytes, BytesBinaryDumper)  # the one that is compiled
-    connection.execute("SET synchronous_commit = off")
+    connection.execute("SET synchronous_commit = off")  # the count of rows done, committed after it, makes it durable
+    connection.execute("SET client_connection_check_interval = '2s'")  # a killed helper leaves no statement running
     gc.set_threshold(1_000_000)  # nothing here makes cycles, and looking for them is a tenth of the work
     _mine[:] = [(Stager(spec, keys.ring()), connection)]
 
