@@ -150,8 +150,8 @@ def renew(
 
 def write(issue: Bulletin) -> None:
     """Put the content into words, in both languages."""
-    corrects = Bulletin.objects.filter(pk=issue.corrects).values_list("issue", flat=True).first()
-    heading = bulletin.Heading(issue.issue, corrects, issue.comment)
+    corrected = None if issue.corrects is None else Bulletin.objects.get(pk=issue.corrects).issue
+    heading = bulletin.Heading(issue.issue, corrected, issue.comment)
     zh, en = (bulletin.render(issue.figures, heading, issue.changes, lang) for lang in ("zh", "en"))
     issue.text_zh, issue.text_en = bulletin.as_text(zh), bulletin.as_text(en)
     issue.html_zh, issue.html_en = bulletin.as_html(zh), bulletin.as_html(en)
@@ -159,6 +159,8 @@ def write(issue: Bulletin) -> None:
 
 def is_final(issue: Bulletin) -> bool:
     """Whether an issue was to be the last word: of a round, and cut off after that was closed."""
+    if issue.round is None:
+        return False
     closed = Round.objects.filter(pk=issue.round, state=RoundState.CLOSED).values_list("closed_at", flat=True).first()
     return closed is not None and issue.cut_off >= closed
 
@@ -208,8 +210,8 @@ def check_cut_off(cut_off: datetime | None) -> None:
 
 def check_round(operation: int, round_id: int | None) -> None:
     """An approved round of this operation. Refusal ``figures.round_unknown``."""
-    rounds = Round.objects.filter(pk=round_id, operation=operation).exclude(state=RoundState.DRAFT)
-    if round_id is not None and not rounds.exists():
+    approved = Round.objects.filter(operation=operation).exclude(state=RoundState.DRAFT)
+    if round_id is not None and not approved.filter(pk=round_id).exists():
         raise Refusal("figures.round_unknown", "round")
 
 

@@ -105,8 +105,8 @@ def coverage(round_id: int, prefix: str = "", depth: int = 1, *, upto: datetime 
     """
     scope = round_scope(round_id)
     top = prefix or str(scope.district)
-    where = {"district": scope.district, "round": round_id, "area": top, "upto": upto}
-    where["length"] = length = child_length(top, depth)
+    length = child_length(top, depth)
+    where: dict[str, Any] = {"district": scope.district, "round": round_id, "area": top, "length": length, "upto": upto}
     with connection.cursor() as cursor:
         as_of = freshness(cursor, scope.district)
         left = estimates(cursor, scope, top)
@@ -128,7 +128,8 @@ def child_length(prefix: str, depth: int) -> int:
 def row_of(area: str, name: str, counts: Sequence[int], left: dict[str, tuple[int, int]]) -> CoverageRow:
     """One row with what is due there by a count alone."""
     below = [pair for place, pair in left.items() if place.startswith(area)]
-    return CoverageRow(area, name, *counts, sum(due for due, _ in below), sum(done for _, done in below))
+    estimated, covered = sum(due for due, _ in below), sum(done for _, done in below)
+    return CoverageRow(area, name, *counts, estimated=estimated, estimate_covered=covered)
 
 
 def total_of(area: str, name: str, rows: Sequence[CoverageRow]) -> CoverageRow:
