@@ -43,15 +43,13 @@ def facts_page() -> str:
 
 def section(kind: Kind) -> str:
     """One kind: what it says, who reports it, its fields, and why it may be refused."""
-    domain, _, name = kind.name.partition(".")
-    shown = say(f"{domain}.kind.{name}", "zh")
-    title = f"`{kind.name}`" if shown.startswith(domain) else f"`{kind.name}` {shown}"
+    shown = say(f"testing.kind.{kind.name.partition('.')[2]}", "zh")
     roles = ", ".join(f"`{role}`" for role in sorted(roles_that_report(kind.name)))
     sent = "desk" if kind.desk else "field"
     facts = f"*{sent}* · number {kind.number} · level {kind.level} · {roles}"
     said = " ".join(inspect.cleandoc(kind.body.__doc__ or "").split())
     own = sorted(code for code in set(refusals_of(kind.handle)) if not code.startswith("access."))
-    return f"\n## {title}\n\n{said}\n\n{facts}\n\n{field_table(kind)}{refusal_table(own)}"
+    return f"\n## `{kind.name}` {shown}\n\n{said}\n\n{facts}\n\n{field_table(kind)}{refusal_table(own)}"
 
 
 def field_table(kind: Kind) -> str:
