@@ -1,7 +1,7 @@
 """One page: every kind of fact with its handler, and what follows from what.
 
 Intake leaves marks; the worker's first stage turns them into identities, tubes, boxes, coverage and cases, the second
-into figures. "After X do Y" is written here and nowhere else.
+into figures; where those of a closed round have moved, a corrected bulletin is proposed. "After X do Y" is written here and nowhere else.
 """
 
 from collections import defaultdict
@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from dabai.figures import cells
+from dabai.figures.actions import propose_corrections
 from dabai.journal import attention as cases
 from dabai.journal import facts as journal_facts
 from dabai.journal import door, reference
@@ -26,6 +27,7 @@ from dabai.protocols.models import Operation, Profile
 from dabai.testing import attention as testing_attention
 from dabai.testing import derive as testing_derive
 from dabai.testing import facts as testing_facts
+from dabai.testing.models import Round, RoundState
 from dabai.testing.queries import round_windows
 
 WORKER_LOCK = 7_342
@@ -133,6 +135,7 @@ def sort_marks(touched: testing_derive.Touched, marks: list[tuple[int, str]]) ->
 
 def leave_cells(cursor: Any, touched: testing_derive.Touched) -> None:
     """Leave marks for the second stage: the leaf cells that must be recomputed."""
+    _moved.update(number for number, _ in touched.areas | touched.sites)
     rows = [(MarkKind.AREA_CELL.value, f"{number}/{area}") for number, area in sorted(touched.areas)]
     rows += [(MarkKind.SITE_CELL.value, f"{number}/{site}") for number, site in sorted(touched.sites)]
     if rows:
@@ -152,7 +155,24 @@ def figures_once(limit: int = CELLS, as_of: datetime | None = None) -> int:
         return cells.recompute(cursor, limit, as_of)
 
 
+# Rounds whose figures this process has moved since bulletins were last compared with them.
+_moved: set[int] = set()
+
+
+def correct_bulletins(*, everything: bool = False) -> int:
+    """Third: a fact of a closed round that came late proposes a corrected bulletin. Returns how many were proposed.
+
+    Called when no mark is left; with ``everything`` (when the worker starts) all closed rounds are looked at.
+    """
+    closed = Round.objects.filter(state=RoundState.CLOSED)
+    wanted = closed if everything else closed.filter(pk__in=_moved)
+    numbers = list(wanted.values_list("pk", flat=True))
+    _moved.clear()
+    return sum(propose_corrections(number) is not None for number in numbers)
+
+
 def settle_down() -> None:
     """Run both stages until no mark is left: for commands and tests that must see the state of all facts."""
     while derive_once() or figures_once(as_of=clock.now()):
         pass
+    correct_bulletins()

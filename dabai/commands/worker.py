@@ -53,7 +53,7 @@ def work(stop: threading.Event) -> None:
 
     figures_at = beat_at = 0.0
     partitions_at = -PARTITIONS
-    as_of = None
+    as_of, looked = None, False
     while not stop.is_set():
         try:
             if time.monotonic() - beat_at > HEARTBEAT:
@@ -69,6 +69,8 @@ def work(stop: threading.Event) -> None:
                 idle = not registry.figures_once(as_of=as_of) and idle
                 figures_at = time.monotonic()
             if idle:
+                registry.correct_bulletins(everything=not looked)
+                looked = True
                 stop.wait(IDLE)
         except Error:
             log.exception("the database did not do what was asked; trying again")
