@@ -129,7 +129,8 @@ def row_of(area: str, name: str, counts: Sequence[int], left: dict[str, tuple[in
     """One row with what is due there by a count alone."""
     below = [pair for place, pair in left.items() if place.startswith(area)]
     estimated, covered = sum(due for due, _ in below), sum(done for _, done in below)
-    return CoverageRow(area, name, *counts, estimated=estimated, estimate_covered=covered)
+    measures = dict(zip(AREA_MEASURES, counts, strict=True))
+    return CoverageRow(area, name, **measures, estimated=estimated, estimate_covered=covered)
 
 
 def total_of(area: str, name: str, rows: Sequence[CoverageRow]) -> CoverageRow:
