@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from dabai.access.actions import forget_check_ins
+from dabai.access.guard import UNKNOWN_TOKENS, WRONG_CODES
 from dabai.access.keys import forget_rings
+from dabai.access.login import forget_failures
+from dabai.access.queries import forget_devices
 from dabai.journal.intake import stop_writer
 from dabai.testkit.district import PreparedOperation, make_operation
 
@@ -15,11 +19,16 @@ settings.load_profile("dabai")
 
 
 @pytest.fixture(autouse=True)
-def _fresh_keys() -> Iterator[None]:
-    """No test sees the keys that another one opened: ids of operations come again after a rollback."""
+def _fresh_memory() -> Iterator[None]:
+    """No test sees the keys that another one opened, the devices that it met, or how often somebody failed in it."""
     forget_rings()
     yield
     forget_rings()
+    forget_devices()
+    forget_check_ins()
+    forget_failures()
+    for failures in (UNKNOWN_TOKENS, WRONG_CODES):
+        failures.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)
