@@ -14,6 +14,7 @@ from dabai.kernel.refusal import Refusal
 from dabai.places import actions, queries
 from dabai.places.actions import SitePlan
 from dabai.places.models import Area, Boundary, Site, Station
+from dabai.testkit.cast import make_cast
 from dabai.testkit.district import PreparedOperation
 
 AREAS = Path(__file__).resolve().parents[3] / "scenarios" / "areas"
@@ -233,3 +234,46 @@ def test_sites_take_two_statements(drill: PreparedOperation, django_assert_num_q
         assert len(queries.sites(drill.id, ["340602"])) == 5
     with django_assert_num_queries(2):
         assert [one.kind for one in queries.sites(drill.id, ["340602"], ["laboratory"])] == ["laboratory"]
+
+
+# --- who may ---------------------------------------------------------------------------------------------------
+
+
+def test_places_are_managed_where_one_has_that_right(drill: PreparedOperation) -> None:
+    cast = make_cast(drill.id, "340602001")
+    manager, outsider = cast.round_manager.user, cast.outsider.user
+    elsewhere = next(code for code in drill.communities if code.startswith("340602100"))
+    site = actions.add_site(by=manager, operation=drill.id, plan=plan(drill))
+    actions.add_grids(by=manager, community=drill.communities[0], count=1)
+    for attempt in (
+        lambda: actions.add_site(by=manager, operation=drill.id, plan=plan(drill, code="S2", area=elsewhere)),
+        lambda: actions.change_site(by=manager, site=site.pk, plan=plan(drill, area=elsewhere)),
+        lambda: actions.add_site(by=outsider, operation=drill.id, plan=plan(drill, code="S2")),
+        lambda: actions.change_site(by=outsider, site=site.pk, plan=plan(drill)),
+        lambda: actions.open_site(by=cast.auditor.user, site=site.pk, active=False),
+        lambda: actions.change_station(by=outsider, site=site.pk, number=1, name="x", active=True),
+        lambda: actions.add_grids(by=outsider, community=drill.communities[0], count=1),
+    ):
+        with pytest.raises(Refusal) as refused:
+            attempt()
+        assert refused.value.code == "access.not_allowed"
+    rows = [["S3", "采样点", "南站", drill.communities[0]], ["S4", "采样点", "北站", elsewhere]]
+    report = actions.import_sites(
+        by=manager, operation=drill.id, source=file(rows, ["编号", "类型", "名称", "区划代码"])
+    )
+    assert (report.added, told(report)) == (1, [(3, "access.not_allowed")])
+
+
+def test_what_is_not_there_cannot_be_changed(drill: PreparedOperation) -> None:
+    site = actions.add_site(by=None, operation=drill.id, plan=plan(drill))
+    for attempt, code in (
+        (lambda: actions.open_site(by=None, site=2**30, active=False), "places.site_unknown"),
+        (lambda: actions.change_site(by=None, site=site.pk, plan=plan(drill, code="S9")), "places.site_code"),
+        (
+            lambda: actions.change_station(by=None, site=site.pk, number=9, name="x", active=True),
+            "places.station_unknown",
+        ),
+    ):
+        with pytest.raises(Refusal) as refused:
+            attempt()
+        assert refused.value.code == code
