@@ -23,6 +23,8 @@ from dabai.protocols.models import Operation
 from dabai.testing.models import Round, RoundState
 
 COMMENT_LIMIT = 2000
+TEXTS = ("text_zh", "text_en", "html_zh", "html_en")
+CONTENT = ("figures", "cut_off", "corrects", "changes", "comment", "made_at", *TEXTS)
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('figures.bulletin'), %s)"
 
 
@@ -144,7 +146,7 @@ def renew(
     issue.changes = bulletin.changes_between(corrected.figures, found) if corrected else []
     issue.comment, issue.made_at = comment, clock.now()
     write(issue)
-    issue.save()
+    issue.save(update_fields=None if issue.pk is None else CONTENT)
     return issue
 
 

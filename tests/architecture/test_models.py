@@ -118,7 +118,8 @@ def kinds_of_tables() -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT relname, relkind FROM pg_class
-               WHERE relnamespace = 'public'::regnamespace AND (relkind = 'p' OR relispartition) AND relkind IN ('p', 'r')"""
+               WHERE relnamespace = 'public'::regnamespace AND relkind IN ('p', 'r')
+                 AND (relkind = 'p' OR relispartition)"""
         )
         return dict(cursor.fetchall())
 
