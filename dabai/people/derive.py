@@ -243,11 +243,11 @@ def identity_findings(cursor: Any, district: int, operation: int, person_ids: Co
     where = {"district": district, "operation": operation}
     cursor.execute(CONFLICTS, where | {"ids": list(person_ids)})
     conflicts = dict(cursor.fetchall())
-    ids = set(person_ids).union(*conflicts.values())
+    asked = set(person_ids)
+    ids = asked.union(*conflicts.values())
     people = known_people(cursor, where, ids)
-    cursor.execute(RELATED, where | {"ids": list(ids)})
-    related = cursor.fetchall()
-    unverified = [p for p in people.values() if p.id in set(person_ids) and p.spot and p.doubt and not p.corrected]
+    related = related_facts(cursor, where, ids)
+    unverified = [p for p in people.values() if p.id in asked and p.spot and p.doubt and not p.corrected]
     cases = [conflict_case(canonical, members, people, related) for canonical, members in conflicts.items()]
     cases += [
         case("people.number_unverified", person.id, [person.id], {"reason": person.doubt}, people, related)
@@ -256,11 +256,30 @@ def identity_findings(cursor: Any, district: int, operation: int, person_ids: Co
     return sorted(cases, key=lambda found: (found["code"], found["subject"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """The corrections in force of each person, and when the facts about them happened."""
+
+    corrections: dict[UUID, list[UUID]]
+    times: dict[UUID, datetime]
+
+
+def related_facts(cursor: Any, where: dict[str, Any], ids: Iterable[UUID]) -> Related:
+    """Registrations and corrections of these people: one statement."""
+    cursor.execute(RELATED, where | {"ids": list(ids)})
+    related = Related(defaultdict(list), {})
+    for person, fact, moment in cursor.fetchall():
+        related.times[fact] = moment
+        if fact != person:
+            related.corrections[person].append(fact)
+    return related
+
+
 def conflict_case(
-    canonical: UUID, members: list[UUID], people: Mapping[UUID, Known], related: list[tuple[UUID, UUID, datetime]]
+    canonical: UUID, members: list[UUID], people: Mapping[UUID, Known], related: Related
 ) -> dict[str, Any]:
     """The case of a group whose names contradict each other."""
-    corrections = [fact for person, fact, _ in related if person in members and fact != person]
+    corrections = [fact for member in members for fact in related.corrections.get(member, ())]
     detail = {"people": [str(member) for member in members]}
     return case("people.name_conflict", canonical, [*members, *corrections], detail, people, related)
 
@@ -271,18 +290,17 @@ def case(
     facts: list[UUID],
     detail: dict[str, Any],
     people: Mapping[UUID, Known],
-    related: list[tuple[UUID, UUID, datetime]],
+    related: Related,
 ) -> dict[str, Any]:
     """One finding, dated by the latest of its facts."""
     area = next((people[i].area for i in [subject, *facts] if i in people), "")
-    times = {fact: moment for _, fact, moment in related}
     return {
         "code": code,
         "subject": str(subject),
         "facts": sorted(map(str, facts)),
         "detail": detail,
         "area": area,
-        "happened_at": max(times.get(fact) or stamped(fact) for fact in facts),
+        "happened_at": max(related.times.get(fact) or stamped(fact) for fact in facts),
     }
 
 
