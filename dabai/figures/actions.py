@@ -45,7 +45,7 @@ def propose(
     with transaction.atomic():
         lock(operation)
         last = last_published(operation, round_id)
-        corrected = last if last is not None and is_final(last) else None
+        corrected = last if last and is_final(last) and bulletin.changes_between(last.figures, found) else None
         issue = renew(operation, round_id, found, corrected, comment)
         noted(by, "figures.bulletin_proposed", issue)
     return issue

@@ -26,6 +26,8 @@ from uuid import UUID
 
 import psycopg
 
+from dabai.testing.duties import Owner, duties
+
 OUTCOMES = ("positive", "pending", "negative", "invalid", "awaiting", "withheld", "none")
 WITH_RESULT = ("positive", "pending", "negative")
 
@@ -152,6 +154,7 @@ class DueRetest:
     single: bool
     alerted_at: datetime
     deadline: datetime | None
+    owner: Owner | None
 
 
 def outcomes_of(cursor: Any, district: int, round_id: int, people: Collection[UUID]) -> dict[UUID, str]:
@@ -178,16 +181,21 @@ def result_of_person(cursor: Any, district: int, operation: int, person: UUID) -
 
 
 def retests_due(cursor: Any, district: int, round_id: int, prefix: str = "") -> list[DueRetest]:
-    """Who must be swabbed again and has not been, the longest waiting first: one statement.
+    """Who must be swabbed again and has not been, the longest waiting first: two statements.
 
     Pending people owe a single sample taken after the tube that was not negative; it is off the list when it is taken,
-    and back when it turns out invalid. The deadline is that of the round's profile.
+    and back when it turns out invalid. The deadline is that of the round's profile, the owner that of the area.
     """
     cursor.execute(RETESTS, {"district": district, "rounds": [round_id], "prefix": prefix})
+    rows = cursor.fetchall()
+    owners, _ = duties(cursor, district, round_id, {row[1] for row in rows})
     return [
-        DueRetest(person, area, rostered, site, outcome == "pending", alerted_at, retest_deadline(body, alerted_at))
-        for person, area, rostered, site, outcome, alerted_at, body in cursor.fetchall()
-    ]
+        DueRetest(
+            person, area, rostered, site, outcome == "pending", alerted_at, retest_deadline(body, alerted_at),
+            owners.get(area),
+        )
+        for person, area, rostered, site, outcome, alerted_at, body in rows
+    ]  # fmt: skip
 
 
 def retest_deadline(body: Any, alerted_at: datetime) -> datetime | None:

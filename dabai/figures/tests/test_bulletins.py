@@ -161,6 +161,13 @@ def test_an_issue_to_date(rows: Rows) -> None:
     assert "应检" not in found.text_zh
 
 
+def test_an_operation_without_rounds_has_nothing_to_tell_yet(drill: PreparedOperation) -> None:
+    found = actions.propose(by=None, operation=drill.id)
+    assert content.numbers(found.figures)["person_times"] == 0
+    assert content.numbers(found.figures)["mean_pool"] is None
+    assert "{" not in found.text_zh + found.text_en
+
+
 def test_the_next_round_is_announced(rows: Rows) -> None:
     following = Rows(rows.drill, number=2).round
     assert say("figures.bulletin.round_named", "zh", number=2, name=following.name) in propose(rows).text_zh
@@ -294,6 +301,14 @@ def test_a_late_fact_proposes_a_correction_that_says_what_changed(rows: Rows) ->
     assert "已采样人数：10 人 → 11 人" in found.text_zh
     assert "sampled: 10 people → 11 people" in found.text_en
     assert re.search(r"未检人数：2 → 1", found.text_zh)
+
+
+def test_proposing_after_the_last_word_corrects_only_what_differs(rows: Rows) -> None:
+    close(rows)
+    published = publish(propose(rows))
+    assert propose(rows).corrects is None
+    late_fact(rows)
+    assert propose(rows).corrects == published.pk
 
 
 def test_the_correction_is_refreshed_and_withdrawn_when_nothing_differs_any_more(rows: Rows) -> None:

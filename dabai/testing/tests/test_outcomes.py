@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from dabai.access.models import Assignment, User
+from dabai.access.rules import Role
 from dabai.testing import rules
 from dabai.testing.models import ClaimDecision, Outcome, Sample, SampleMove
 from dabai.testing.outcomes import OUTCOMES, outcomes_of, result_of_person, retests_due
@@ -167,6 +169,15 @@ def test_people_of_a_pool_that_is_not_negative_owe_a_single_sample(rows: Rows) -
     ]
     assert {one.deadline for one in found} == {STARTS + timedelta(minutes=300 + 240)}  # covid19-cn-9
     assert due_again(rows, "340602999") == []
+
+
+def test_the_grid_worker_of_the_place_answers_for_it(rows: Rows) -> None:
+    alarm(rows, 1)
+    user = User.objects.create(username="grid", display_name="网格员")
+    Assignment.objects.create(user=user, role=Role.GRID_WORKER, area=A, valid_from=STARTS)
+    [found] = due_again(rows)
+    assert found.owner is not None
+    assert (found.owner.user, found.owner.name) == (user.pk, "网格员")
 
 
 def test_it_is_off_the_list_when_the_single_sample_is_taken(rows: Rows) -> None:
