@@ -24,7 +24,10 @@ LONGEST = 4000
 
 @dataclass(slots=True)
 class Field:
-    """One question. ``kind`` is text, password, number, datetime-local, textarea, select, checks, file or hidden."""
+    """One question. ``kind`` is text, password, number, datetime-local, textarea, select, checks, file or hidden.
+
+    ``title`` is a label that is no words of ours: the name of a site.
+    """
 
     name: str
     kind: str = "text"
@@ -32,6 +35,7 @@ class Field:
     required: bool = False
     options: Sequence[tuple[Any, str]] = ()
     label: str = ""
+    title: str = ""
     help: str = ""
     accept: str = ""
     autocomplete: str = "off"

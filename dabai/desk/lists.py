@@ -26,14 +26,14 @@ class Cell:
     href: str = ""
     sub: str = ""
     tone: str | None = None
-    bar: Sequence[tuple[str, float]] = ()
+    bar: Sequence[tuple[str, float]] | None = None
     mono: bool = False
 
     @property
     def rects(self) -> list[tuple[str, str, str]]:
         """The bar's parts as (kind, start, width) in per cent, one after another."""
         parts, start = [], 0.0
-        for kind, width in self.bar:
+        for kind, width in self.bar or ():
             parts.append((kind, f"{start:.2f}%", f"{width:.2f}%"))
             start += width
         return parts

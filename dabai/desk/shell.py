@@ -194,10 +194,15 @@ def in_operation_only(view: View) -> View:
 
 
 def on_refusal(view: View) -> View:
-    """A refusal that no form has taken becomes a page: what happened, what is safe, what to do next."""
+    """A refusal that no form has taken becomes a page: what happened, what is safe, what to do next.
+
+    No address of ours holds a NUL, which the database takes nowhere: such a page is not found.
+    """
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if any("\0" in str(value) for value in (*kwargs.values(), *request.GET.values())):
+            raise Http404
         try:
             return view(request, *args, **kwargs)
         except Refusal as found:
@@ -222,6 +227,12 @@ def fact_name(request: HttpRequest, kind: str) -> str:
     """What a kind of fact is called, unknown ones by their code."""
     key = f"testing.kind.{kind.rpartition('.')[2]}"
     return text(request, key) if known(key) else kind or text(request, "desk.fact_unknown")
+
+
+def detail_name(request: HttpRequest, key: str) -> str:
+    """What a detail of a fact or a case is called."""
+    words = f"testing.detail.{key}"
+    return text(request, words if known(words) else f"desk.detail.{key}")
 
 
 def case_words(code: str) -> str:

@@ -102,7 +102,7 @@ def area_cells(row: CoverageRow, found: Round, name: Cell) -> list[Cell]:
     share = formats.percent(row.covered, row.due)
     return [
         name,
-        Cell(share, bar=bar_of(row), sub=share),
+        Cell(share, bar=bar_of(row)),
         Cell(formats.number(row.due), sub="≈" if row.estimated else ""),
         Cell(formats.number(row.covered)),
         Cell(formats.number(row.outstanding), href(found, row.area, "outstanding") if row.outstanding else ""),

@@ -13,7 +13,7 @@ from dabai.access.rules import Permission
 from dabai.desk import formats
 from dabai.desk.forms import Field, Form, form
 from dabai.desk.lists import PAGE, Cell, Listing, Row, Tab, address, chosen, columns, paged
-from dabai.desk.shell import case_words, fact_name, in_operation_only, on_refusal, operation_of, show, text
+from dabai.desk.shell import case_words, detail_name, fact_name, in_operation_only, on_refusal, operation_of, show, text
 from dabai.desk.views.decide import decide
 from dabai.desk.views.timeline import shown_line
 from dabai.journal import inbox
@@ -102,14 +102,15 @@ def state_cell(request: HttpRequest, one: Case) -> Cell:
 
 
 def said_of(request: HttpRequest, one: Case) -> str:
-    """The numbers of a case in words."""
+    """The numbers of a case in words; a yes is said by its name alone, a no not at all."""
     parts = []
     for key, value in sorted(one.detail.items()):
-        if isinstance(value, int | str) and value != "":
-            shown = value
-            if key == "reason" and known(f"documents.refusal.{str(value).rpartition('.')[2]}"):
-                shown = say_refusal(Refusal(str(value)), language_of(request))
-            parts.append(f"{text(request, f'desk.detail.{key}')} {shown}")
+        if value is True:
+            parts.append(detail_name(request, key))
+        elif isinstance(value, int | str) and value not in ("", False):
+            known_reason = key == "reason" and known(f"documents.refusal.{str(value).rpartition('.')[2]}")
+            shown = say_refusal(Refusal(str(value)), language_of(request)) if known_reason else value
+            parts.append(f"{detail_name(request, key)} {shown}")
     return " · ".join(parts)
 
 
@@ -201,8 +202,9 @@ def claim_form(request: HttpRequest, found: Case, claims: list[Claim]) -> Form:
     """What becomes of each station's tube: this code, another one, or void."""
     options = [(name, text(request, f"desk.claim.{name}")) for name in ("keep", "other", "void")]
     fields = []
-    for n, _ in enumerate(claims):
-        fields.append(Field(f"claim{n}", "select", value="keep" if not n else "other", options=options, label="claim"))
+    for n, one in enumerate(claims):
+        where = f"{one.site_name} · {text(request, 'desk.station', number=one.station)}"
+        fields.append(Field(f"claim{n}", "select", value="keep" if not n else "other", options=options, title=where))
         fields.append(Field(f"code{n}", label="other_code", help="other_code"))
     return form(*fields, Field("reason", "textarea", required=True), submit="settle_claims")
 

@@ -235,20 +235,28 @@ def show_round(
 
 
 def figure(value: Any, lang: str) -> dict[str, Any]:
-    """A figure as the page shows it: its number, or why there is none; a rate with its two counts."""
-    shown = formats.number(float(value.value) if value.value is not None else None)
-    if value.value is not None and value.figure.endswith("_rate"):
+    """A figure as the page shows it: its number, or why there is none; a share or a difference with its two counts."""
+    known = value.value is not None
+    shown, words, parts = formats.number(float(value.value) if known else None), False, ""
+    if known and value.figure.endswith(("_p50", "_p90", "_max")):
+        shown, words = formats.duration(float(value.value), lang), True
+    elif known and value.figure.endswith("_rate"):
         shown = formats.percent(value.top, value.bottom)
-    elif value.value is not None and value.figure.endswith(("_p50", "_p90", "_max")):
-        shown = formats.duration(float(value.value), lang)
-    parts = f"{formats.number(value.top)} / {formats.number(value.bottom)}" if value.bottom is not None else ""
-    return {"name": f"figures.name.{value.figure}", "meaning": f"figures.meaning.{value.figure}", "shown": shown, "parts": parts,
-            "reason": f"figures.reason.{value.reason}" if value.value is None and value.reason else ""}  # fmt: skip
+    if value.figure.endswith(("_rate", "_packing", "_lab", "_pool")) and value.bottom is not None:
+        parts = f"{formats.number(value.top)} / {formats.number(value.bottom)}"
+    return {
+        "name": f"figures.name.{value.figure}",
+        "meaning": f"figures.meaning.{value.figure}",
+        "shown": shown,
+        "words": words,
+        "parts": parts,
+        "reason": "" if known or not value.reason else f"figures.reason.{value.reason}",
+    }
 
 
 def step_rows(request: HttpRequest, found: Round) -> list[dict[str, Any]]:
     """The steps so far, with the names of who took them."""
-    steps = [one for one in steps_of(found.pk)]
+    steps = list(steps_of(found.pk))
     users = dict(User.objects.filter(pk__in={one.by for one in steps if one.by}).values_list("pk", "display_name"))
     return [{"step": one, "by": users.get(one.by, "")} for one in reversed(steps)]
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from dabai.access.guard import access_of
 from dabai.access.rules import Permission
-from dabai.desk.shell import fact_name, text
+from dabai.desk.shell import detail_name, fact_name, text
 from dabai.kernel.words import known
 from dabai.testing.timelines import Event
 
@@ -54,4 +54,4 @@ def detail(request: HttpRequest, event: Event, key: str) -> tuple[str, str] | No
         return None
     words = f"{WORDS[key]}.{value}" if key in WORDS else f"testing.rejected.{value}"
     named = (key in WORDS or key == "reason") and known(words)
-    return text(request, f"testing.detail.{key}"), text(request, words) if named else str(value)
+    return detail_name(request, key), text(request, words) if named else str(value)
