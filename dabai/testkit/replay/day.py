@@ -6,6 +6,7 @@ what is right is known from the truth, as staff on the telephone would find out.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,7 +88,8 @@ class Day:
         self.batches = runs(self.truth, boxes)
         self.reports = report(self.truth, boxes, self.batches, self.offices.known, self.skew)
         self.senders.receipts.expected_refusals |= self.reports.expected_refusals
-        facts = [fact for own in self.reports.by_device.values() for fact in own]
+        refused = self.reports.expected_refusals
+        facts = [fact for own in self.reports.by_device.values() for fact in own if fact.id not in refused]
         odd = {tube.scanned for tube in self.truth.tubes if tube.mishap or tube.fate}
         self.senders.sabotage.aim(facts, odd)
         self.senders.post(parcels(self.reports, self.offices.scenario.seed, self.batches), dict(first_seq))
@@ -181,9 +183,9 @@ class Day:
         suspects = [tube for tube in self.truth.tubes if tube.outcome == "suspect"]
         if not suspects:
             return
-        self._settle_post()
         number = self.offices.known.rounds[self.plan.number]
-        pending = self.offices.manager.get(f"rounds/{number}/coverage")["area"]["pending"]
+        with self._quiet():
+            pending = self.offices.manager.get(f"rounds/{number}/coverage")["area"]["pending"]
         due = {person.key for person in self.truth.due}
         wanted = sum(swab.person.key in due for tube in suspects for swab in tube.swabs)
         if pending != wanted:
@@ -207,12 +209,14 @@ class Day:
     def _inbox(self) -> None:
         """Settle what the telephone could clear up so far."""
         self._join()
-        for case in self._cases():
+        self._file_away()
+        for case in self._open("cases"):
             if pair := self._pair(case):
                 self._settle_claim(case, *pair)
 
-    def _cases(self) -> list[dict[str, Any]]:
-        return list(self.offices.manager.pages(f"operations/{self.offices.operation}/inbox", "cases", state="open"))
+    def _open(self, what: str) -> list[dict[str, Any]]:
+        """The ``cases`` of the inbox that are open, or the refused facts that are ``kept`` there."""
+        return list(self.offices.manager.pages(f"operations/{self.offices.operation}/inbox", what, state="open"))
 
     def _pair(self, case: dict[str, Any]) -> tuple[Tube, Tube] | None:
         """The two tubes that came with the barcode that this case is about."""
@@ -246,27 +250,33 @@ class Day:
             self.joined.add(one)
             body = {"one": one, "other": other, "reason": "电话核实为同一人"}
             self.offices.manager.decide(self.offices.operation, [{"kind": "people.merged", "body": body}])
-            if reported[one].startswith("refused"):
-                self._attach(one)
 
-    def _attach(self, refused: str) -> None:
-        path = f"operations/{self.offices.operation}/kept/{refused}"
-        self.offices.manager.post(path, {"state": "attached", "reason": "已补登"})
+    def _file_away(self) -> None:
+        """Put away refused facts that were reported again rightly."""
+        for kept in self._open("kept"):
+            if kept["id"] in self.senders.receipts.expected_refusals:
+                path = f"operations/{self.offices.operation}/kept/{kept['id']}"
+                self.offices.manager.post(path, {"state": "attached", "reason": "已重新登记"})
 
     # ---- the end
 
-    def _settle_post(self) -> None:
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """While everything that has left has arrived and been worked off, and no phone sends more."""
         self.senders.settle(self.senders.clock.now())
-        self.caught_up()
+        with self.senders.held():
+            self.caught_up()
+            yield
 
     def _close(self) -> None:
         """Everything that is on its way arrives; the rest is released, decided, explained, closed and published."""
-        self._settle_post()
-        self._inbox()
-        self._review()
-        self._release()
-        self.caught_up()
-        self._settle_rest()
+        with self._quiet():
+            self._inbox()
+            self._review()
+            self._release()
+            self.caught_up()
+            self._settle_rest()
+        self.findings += [f"{kept['kind']} still lies in the inbox: {kept['code']}" for kept in self._open("kept")]
         number = self.offices.known.rounds[self.plan.number]
         listed = self.offices.manager.get(f"rounds/{number}/gaps")["devices"]
         self._step("closed", silent={row["device"]: "电话确认已传完" for row in listed})
@@ -279,7 +289,7 @@ class Day:
                 "kind": "journal.attention_settled",
                 "body": {key: case[key] for key in ("code", "subject", "facts")} | {"reason": "已核实"},
             }
-            for case in self._cases()
+            for case in self._open("cases")
             if not self._pair(case)
         ]
         self.offices.manager.decide(self.offices.operation, facts)

@@ -22,7 +22,8 @@ FREQUENCY = {
     "wrong_person": 300,  # recorded for a neighbour; withdrawn, the right one entered late
     "double": 150,  # scanned twice; one record withdrawn
     "late_entry": 100,  # swabbed but not recorded until after the tube was sealed
-    "empty_id": 300,  # registered with an empty number; refused, registered again, joined by the desk
+    "wrong_label": 300,  # a box's label scanned for the tube's; refused, scanned again
+    "empty_id": 300,  # registered with an empty number; registered again, joined by the desk
     "no_paper": 300,  # on the list, but registered without a document; joined by the desk
 }
 
@@ -96,6 +97,7 @@ FITS: dict[str, Callable[[Tube], bool]] = {
     "wrong_person": _has_listed_resident,
     "double": _has_listed_resident,
     "late_entry": _has_listed_resident,
+    "wrong_label": _has_listed_resident,
     "empty_id": _has_listed_resident,
     "no_paper": _has_listed_resident,
 }

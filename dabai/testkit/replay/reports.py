@@ -240,12 +240,11 @@ def _spot(tube: _TubeReport, swab: Swab) -> str:
 
 
 def _empty_id(tube: _TubeReport, swab: Swab) -> str:
-    """The number was not typed: refused. Found at the end of the tube, registered again; the desk joins the two."""
-    refused = tube.register(swab, {"kind": swab.person.kind, "number": ""}, swab.at - timedelta(seconds=10))
+    """The number was not typed. Found at the end of the tube, registered again; the desk joins the two."""
+    empty = tube.register(swab, {"kind": swab.person.kind, "number": ""}, swab.at - timedelta(seconds=10))
     again = tube.register(swab, papers(swab.person), tube.tube.sealed_at + 5 * MINUTE)
-    tube.reports.expected_refusals.add(refused)
-    tube.reports.joins.append((refused, again))
-    return refused
+    tube.reports.joins.append((empty, again))
+    return empty
 
 
 def _no_paper(tube: _TubeReport, swab: Swab) -> str:
@@ -297,7 +296,16 @@ def _moved(tube: _TubeReport, swab: Swab) -> None:
     tube.add("testing.sample_moved", at, body, ends=True)
 
 
+def _wrong_label(tube: _TubeReport, swab: Swab) -> None:
+    """The label of a box was scanned for the tube's: refused. Scanned again at once; the desk files the first away."""
+    person = tube.person(swab)
+    refused = tube.sample(swab.at, person, tube=tube.reports.truth.labels.next("X"))
+    tube.reports.expected_refusals.add(refused)
+    tube.sample(swab.at + timedelta(seconds=6), person)
+
+
 ODD: dict[str, Callable[[_TubeReport, Swab], None]] = {
+    "wrong_label": _wrong_label,
     "double": _double,
     "late_entry": _late,
     "wrong_person": _wrong_person,

@@ -6,7 +6,8 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from dabai.testkit.replay.reports import Fact
 from dabai.testkit.replay.wire import Clock, Refused, Unreachable, Wire
 
 THREADS = 4
+HELD_POLL = 0.02
 
 
 @dataclass
@@ -104,6 +106,8 @@ class Senders:
         self.first_seq: dict[int, Mapping[str, int]] = {}
         self.lanes = [_Lane(self) for _ in range(THREADS)]
         self.ticket = itertools.count()
+        self.network = threading.Event()
+        self.network.set()
 
     def start(self, tokens: Mapping[str, str], skew: Mapping[str, timedelta]) -> None:
         self.tokens, self.skew = tokens, skew
@@ -135,7 +139,19 @@ class Senders:
         while self.waiting(until):
             time.sleep(0.02)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While no phone has a network: what is on its way arrives, the rest waits until the end of this."""
+        self.network.clear()
+        while any(lane.sends() for lane in self.lanes):
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            self.network.set()
+
     def stop(self) -> None:
+        self.network.set()
         for lane in self.lanes:
             lane.stop()
         for lane in self.lanes:
@@ -160,7 +176,12 @@ class _Lane(threading.Thread):
 
     def due(self, until: datetime) -> bool:
         with self.wake:
-            return self.busy is not None or bool(self.heap and self.heap[0][0] <= until)
+            times = [self.busy] if self.busy else []
+            return any(time <= until for time in times + [entry[0] for entry in self.heap[:1]])
+
+    def sends(self) -> bool:
+        with self.wake:
+            return self.busy is not None
 
     def stop(self) -> None:
         with self.wake:
@@ -179,9 +200,9 @@ class _Lane(threading.Thread):
         with self.wake:
             while not self.ended:
                 left = self.senders.clock.seconds_until(self.heap[0][0]) if self.heap else 3600.0
-                if left <= 0:
+                if left <= 0 and self.senders.network.is_set():
                     send_at, _, first_seq, parcel = heapq.heappop(self.heap)
                     self.busy = send_at
                     return parcel, first_seq
-                self.wake.wait(timeout=left)
+                self.wake.wait(timeout=max(left, HELD_POLL))
             return None

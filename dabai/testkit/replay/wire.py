@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 TRIES = 40
 TIMEOUT = 120
 GZIP_FROM = 2048
+ASK_AT_FIRST = 5
 
 
 class Refused(Exception):
@@ -128,24 +129,37 @@ def _refused(status: int, answer: bytes, request: str) -> Refused:
 class Clock:
     """The server's time as the driver knows it: asked now and then, reckoned in between.
 
-    A drill clock runs faster than the real one, so the reckoning needs its rate.
+    It is never ahead of the server's, or we should report what has not happened yet: an answer is taken to have been
+    written when it arrived, and of all answers the one that was on its way for the shortest time counts.
     """
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        self.ask()
+        self.set_anew()
+
+    def set_anew(self) -> None:
+        """Forget what was known: the server has been started on another clock."""
+        self.server: datetime | None = None
+        for _ in range(ASK_AT_FIRST):
+            self.ask()
 
     def ask(self) -> dict[str, Any]:
-        """Ask for the time (the answer is ``GET /api/v1/health``) and set the clock by it."""
-        before = time.monotonic()
+        """Ask for the time (the answer is ``GET /api/v1/health``), and set the clock on by it if it is behind."""
         health: dict[str, Any] = self.wire.get("/api/v1/health", {})
-        self.real = (before + time.monotonic()) / 2
-        self.server = datetime.fromisoformat(health["now"])
+        arrived, said = time.monotonic(), datetime.fromisoformat(health["now"])
         self.rate = float(health.get("rate", 1.0))
+        if self.server is None:
+            self.real, self.server = arrived, said
+        elif (behind := (said - self._at(arrived)).total_seconds()) > 0:
+            self.server += timedelta(seconds=behind)
         return health
 
+    def _at(self, real: float) -> datetime:
+        assert self.server is not None
+        return self.server + timedelta(seconds=(real - self.real) * self.rate)
+
     def now(self) -> datetime:
-        return self.server + timedelta(seconds=(time.monotonic() - self.real) * self.rate)
+        return self._at(time.monotonic())
 
     def seconds_until(self, moment: datetime) -> float:
         """Real seconds until the server's clock shows ``moment``; negative when it is past."""

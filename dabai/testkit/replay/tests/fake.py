@@ -64,6 +64,7 @@ class State:
         self.facts: dict[str, dict[str, Any]] = {}
         self.receipts: dict[str, dict[str, Any]] = {}
         self.bulletins: dict[int, dict[str, Any]] = {}
+        self.kept: dict[str, dict[str, str]] = {}
         self.settled: set[tuple[str, str, tuple[str, ...]]] = set()
 
     def set_clock(self, start: datetime, rate: float) -> None:
@@ -83,14 +84,9 @@ class State:
     def _take_one(self, fact: dict[str, Any]) -> dict[str, Any]:
         if fact["id"] in self.receipts:
             return self.receipts[fact["id"]]
-        document = fact["body"].get("document")
-        if document and not document["number"]:
-            receipt = {
-                "id": fact["id"],
-                "verdict": "refused",
-                "code": "people.number_empty",
-                "field": "document.number",
-            }
+        if fact["body"].get("tube", "T").startswith("X"):
+            receipt = {"id": fact["id"], "verdict": "refused", "code": "codes.wrong_kind", "field": "body.tube"}
+            self.kept[fact["id"]] = {"id": fact["id"], "kind": fact["kind"], "code": "codes.wrong_kind"}
         else:
             receipt = {"id": fact["id"], "verdict": "accepted", "code": None, "field": None}
             self.facts[fact["id"]] = fact
@@ -113,7 +109,7 @@ class State:
 
         numbers = {f"{p['kind']}{p['number']}": key for key, p in self.people.items() if p["number"]}
         for fact in self.of("people.person_registered"):
-            if document := fact["body"]["document"]:
+            if (document := fact["body"]["document"]) and document["number"]:
                 key = numbers.setdefault(f"{document['kind']}{document['number']}", fact["id"])
                 groups[find(fact["id"])] = find(key)
         for fact in self.of("people.merged"):
@@ -395,10 +391,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def inbox(self, _: bytes) -> Any:
         cases = [{"code": "tube_contested", "subject": t, "facts": f} for t, f in self.state.contested().items()]
-        return {"cases": cases, "kept": [], "next": None}
+        return {"cases": cases, "kept": list(self.state.kept.values()), "next": None}
 
-    def kept(self, _refused: str, _: bytes) -> Any:
-        return {}
+    def settle_kept(self, refused: str, _: bytes) -> Any:
+        return self.state.kept.pop(refused)
 
     def new_bulletin(self, data: bytes) -> Any:
         number, id_ = self._json(data)["round"], next(self.state.numbers)
@@ -440,7 +436,7 @@ ROUTES = {
     r"rounds/(\d+)/figures": "round_figures",
     "operations/1/figures": "operation_figures",
     "operations/1/inbox": "inbox",
-    r"operations/1/kept/(.+)": "kept",
+    r"operations/1/kept/(.+)": "settle_kept",
     "operations/1/bulletins": "new_bulletin",
     r"bulletins/(\d+)/publish": "publish",
 }
