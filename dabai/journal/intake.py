@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
@@ -21,7 +22,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from dabai.access.keys import ring
 from dabai.journal.kinds import Fact, Kinds
 from dabai.journal.models import Verdict
-from dabai.journal.rows import Insert, uuids
+from dabai.journal.rows import Insert, moment_text, uuids
 from dabai.kernel.ids import natural_id
 from dabai.kernel.refusal import Refusal
 
@@ -31,11 +32,10 @@ GROUP_WAIT = 0.002
 COMMIT_TIMEOUT = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What was stored for a fact. ``refused`` comes with a stable code and, where known, the field. It never changes."""
 
-    id: Any
+    id: UUID
     verdict: str
     code: str | None = None
     field: str | None = None
@@ -62,48 +62,55 @@ def store(facts: Sequence[Fact]) -> list[Receipt]:
     caller retries. Commit at once afterwards: the district's ``seq`` lock is held.
     """
     with connection.cursor() as cursor:
-        receipts = old_receipts(cursor, facts)
-        fresh: dict[Any, Fact] = {}
+        old = old_receipts(cursor, facts)
+        fresh: dict[str, Fact] = {}
         for fact in facts:
-            if fact.id not in receipts:
-                fresh.setdefault(fact.id, fact)
-        handle(cursor, list(fresh.values()))
-        reused = [fact for fact in facts if is_reuse(fact, fresh, receipts)]
-        keep(cursor, [fact for fact in fresh.values() if fact.refusal], reused)
-        mark(cursor, fresh.values())
-        enter(cursor, list(fresh.values()))
-    return [receipt_of(fact, fresh, receipts) for fact in facts]
+            if fact.text not in old:
+                fresh.setdefault(fact.text, fact)
+        new = list(fresh.values())
+        handle(cursor, new)
+        reused = [fact for fact in facts if is_reuse(fact, fresh, old)] if len(new) < len(facts) else []
+        keep(cursor, [fact for fact in new if fact.refusal], reused)
+        mark(cursor, new)
+        enter(cursor, new)
+    if len(new) == len(facts):
+        return [first_receipt(fact) for fact in new]
+    return [receipt_of(fact, fresh, old) for fact in facts]
 
 
-def old_receipts(cursor: Any, facts: Sequence[Fact]) -> dict[Any, tuple[bytes, Receipt]]:
+Old = dict[str, tuple[bytes, Receipt]]
+
+
+def old_receipts(cursor: Any, facts: Sequence[Fact]) -> Old:
     """Digest and receipt of the ids seen before."""
     cursor.execute(
         """SELECT e.id, e.digest, e.verdict, k.code, k.field
            FROM journal_entry e LEFT JOIN journal_kept k ON k.district = e.district AND k.id = e.id
            WHERE e.district = %s AND e.id = ANY(%s::uuid[])""",
-        [facts[0].district, uuids(fact.id for fact in facts)],
+        [facts[0].district, uuids(fact.text for fact in facts)],
     )
     return {
-        row[0]: (bytes(row[1]), Receipt(row[0], Verdict(row[2]).name.lower(), row[3], row[4] or None))
+        str(row[0]): (bytes(row[1]), Receipt(row[0], Verdict(row[2]).name.lower(), row[3], row[4] or None))
         for row in cursor.fetchall()
     }
 
 
-def is_reuse(fact: Fact, fresh: dict[Any, Fact], receipts: dict[Any, tuple[bytes, Receipt]]) -> bool:
+def is_reuse(fact: Fact, fresh: dict[str, Fact], old: Old) -> bool:
     """Whether a fact comes under an id that another fact already has."""
-    if fact.id in receipts:
-        return receipts[fact.id][0] != fact.digest
-    return fresh[fact.id].digest != fact.digest
+    digest = old[fact.text][0] if fact.text in old else fresh[fact.text].digest
+    return digest != fact.digest
 
 
-def receipt_of(fact: Fact, fresh: dict[Any, Fact], receipts: dict[Any, tuple[bytes, Receipt]]) -> Receipt:
+def receipt_of(fact: Fact, fresh: dict[str, Fact], old: Old) -> Receipt:
     """Same id and digest: the same receipt; another digest: refused, and the first one stands."""
-    if is_reuse(fact, fresh, receipts):
+    if is_reuse(fact, fresh, old):
         return Receipt(fact.id, "refused", "journal.id_reused", "id")
-    if fact.id in receipts:
-        return receipts[fact.id][1]
-    first = fresh[fact.id]
-    return refused(fact.id, first.refusal) if first.refusal else Receipt(fact.id, "accepted")
+    return old[fact.text][1] if fact.text in old else first_receipt(fresh[fact.text])
+
+
+def first_receipt(fact: Fact) -> Receipt:
+    """The receipt of a fact that has just been judged."""
+    return refused(fact.id, fact.refusal) if fact.refusal else Receipt(fact.id, "accepted")
 
 
 def handle(cursor: Any, facts: Sequence[Fact]) -> None:
@@ -177,6 +184,9 @@ ENTRY = Insert(
 )
 
 
+ACCEPTED, REFUSED = Verdict.ACCEPTED.value, Verdict.REFUSED.value
+
+
 def enter(cursor: Any, facts: Sequence[Fact]) -> None:
     """Write the journal rows: the last statement before COMMIT, under the district's lock (``seq`` is its default)."""
     if facts:
@@ -186,18 +196,21 @@ def enter(cursor: Any, facts: Sequence[Fact]) -> None:
 
 def entry_row(fact: Fact) -> tuple[Any, ...]:
     """One row of the journal, without its ``seq``."""
-    verdict = Verdict.REFUSED if fact.refusal else Verdict.ACCEPTED
-    number = fact.kind.number if fact.kind else 0
-    head = (fact.district, fact.id, fact.operation, number, verdict.value, fact.flags, fact.digest)
     return (
-        *head,
+        fact.district,
+        fact.text,
+        fact.operation,
+        fact.kind.number if fact.kind else 0,
+        REFUSED if fact.refusal else ACCEPTED,
+        fact.flags,
+        fact.digest,
         fact.device,
         fact.device_seq,
         fact.actor,
         fact.site,
         fact.area,
-        fact.happened_at,
-        fact.received_at,
+        moment_text(fact.happened_at),
+        moment_text(fact.received_at),
     )
 
 

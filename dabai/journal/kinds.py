@@ -51,7 +51,10 @@ class Reporter(Protocol):
 
 @dataclass(slots=True)
 class Fact:
-    """One reported fact on its way in. A handler sets ``site`` and ``area`` (where it belongs) and leaves marks."""
+    """One reported fact on its way in. A handler sets ``site`` and ``area`` (where it belongs) and leaves marks.
+
+    ``text`` is the id as it is written, ``device`` the reporting device's (None for a desk): a batch writes them often.
+    """
 
     id: UUID
     kind: "Kind | None"
@@ -61,6 +64,8 @@ class Fact:
     reporter: Reporter
     digest: bytes
     raw: dict[str, Any]
+    text: str = ""
+    device: str | None = None
     body: Any = None
     device_seq: int | None = None
     actor: int | None = None
@@ -69,6 +74,9 @@ class Fact:
     area: str = ""
     refusal: Refusal | None = None
     marks: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.text = self.text or str(self.id)
 
     @property
     def district(self) -> int:
@@ -79,11 +87,6 @@ class Fact:
     def operation(self) -> int:
         """The operation that the reporter belongs to."""
         return self.reporter.operation
-
-    @property
-    def device(self) -> UUID | None:
-        """The reporting device, None for a desk."""
-        return self.reporter.device
 
     def covers(self, site: int | None, area: str) -> bool:
         """Whether the reporter may report this there, as of when it happened; by the server's clock if that can't be so."""

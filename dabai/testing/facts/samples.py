@@ -6,7 +6,7 @@ from uuid import UUID
 
 from dabai.journal.kinds import Body, Code, Count, Fact, Kind, Login, Reason, Reference, Text
 from dabai.journal.models import MarkKind
-from dabai.journal.rows import Insert, accepted, in_round, place
+from dabai.journal.rows import Insert, accepted, in_round, moment_text, place
 from dabai.kernel.refusal import Refusal
 from dabai.testing.facts.judging import Station, check_tube
 from dabai.testing.models import SiteEventKind, TubeEventKind
@@ -121,7 +121,7 @@ def enter_late(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
 
 def samples(cursor: Any, facts: Sequence[Fact], *, late: bool) -> list[Refusal | None]:
     """Judge and write samples."""
-    verdicts = [judge_sample(fact) for fact in facts]
+    verdicts = [judge_late(fact) if late else judge_sample(fact) for fact in facts]
     rows = []
     for fact in accepted(facts, verdicts):
         body = fact.body
@@ -129,16 +129,16 @@ def samples(cursor: Any, facts: Sequence[Fact], *, late: bool) -> list[Refusal |
         rows.append(
             (
                 fact.district,
-                fact.id,
+                fact.text,
                 body.round,
                 fact.operation,
-                body.person,
+                str(body.person),
                 body.tube,
                 body.site,
                 body.station,
                 body.single,
                 late,
-                fact.happened_at,
+                moment_text(fact.happened_at),
             )
         )
     SAMPLE(cursor, rows)
@@ -146,10 +146,15 @@ def samples(cursor: Any, facts: Sequence[Fact], *, late: bool) -> list[Refusal |
 
 
 def judge_sample(fact: Fact) -> Refusal | None:
-    """A sample needs a round, a place in scope and a tube code; a late one a second person."""
-    if getattr(fact.body, "second", "") and fact.body.second == fact.raw.get("by"):
-        return Refusal("testing.second_is_first", "body.second")
+    """A sample needs a round, a place in scope and a tube code."""
     return in_round(fact, fact.body.round) or place(fact, fact.body.site) or check_tube(fact, fact.body.tube)
+
+
+def judge_late(fact: Fact) -> Refusal | None:
+    """The second person is somebody else; then as any sample."""
+    if fact.body.second == fact.raw.get("by"):
+        return Refusal("testing.second_is_first", "body.second")
+    return judge_sample(fact)
 
 
 class SampleMoved(Body):
