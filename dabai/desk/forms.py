@@ -9,7 +9,7 @@
             return redirect(…)
     return show(request, "form_page.html", form=form)
 
-Labels are ``desk.field.<name>``, helps ``desk.help.<help>``. Forms check only that something was said; rules live below.
+Labels are ``desk.field.<name>``, helps ``desk.help.<help>``. Forms check only that something was said.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

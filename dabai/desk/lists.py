@@ -1,7 +1,7 @@
 """One list mechanism: a title, tabs, filters in the address, columns, rows, the next page by its key, and what to do
 with a selection. Every list of the desk is a ``Listing``; ``list.html`` shows it.
 
-The next page is an ordinary address (``?after=…``), so a list works without scripts; with them its rows are added below.
+The next page is an ordinary address (``?after=…``), so a list works without scripts; with them rows are added below.
 """
 
 from collections.abc import Callable, Iterable, Sequence

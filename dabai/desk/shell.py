@@ -98,7 +98,7 @@ def shell_of(request: HttpRequest) -> dict[str, Any]:
     around |= {
         "operation": operation,
         "operations": operations_reached(access),
-        "rounds": [one for one in rounds_of(operation.pk)] if access.may(Permission.SEE_ROUNDS) else [],
+        "rounds": rounds_of(operation.pk) if access.may(Permission.SEE_ROUNDS) else [],
         "round": current(request),
         "drill": operation.kind == "drill",
     }

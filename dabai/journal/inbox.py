@@ -69,7 +69,8 @@ def case_counts(*, district: int, operation: int, areas: Collection[str]) -> dic
         )
         counts = dict(cursor.fetchall())
         cursor.execute(
-            "SELECT count(*) FROM journal_kept WHERE district = %s AND operation = %s AND state = 'open' AND area LIKE ANY(%s)",
+            """SELECT count(*) FROM journal_kept
+               WHERE district = %s AND operation = %s AND state = 'open' AND area LIKE ANY(%s)""",
             [district, operation, reach],
         )
         return counts | {"kept": cursor.fetchone()[0]}
@@ -171,7 +172,7 @@ def open_body(*, by: User, district: int, operation: int, fact: UUID, reason: st
     row = Kept.objects.filter(district=district, operation=operation, id=fact).first()
     if row is None:
         raise Refusal("journal.kept_not_found", "id")
-    require(by, Permission.DECIDE_INBOX, area=row.area, operation=operation, at=clock.now())
+    require(by, Permission.DECIDE_INBOX, area=row.area or str(district), operation=operation, at=clock.now())
     record(
         by=by, action="kept.opened", subject=f"kept/{fact}", area=row.area, operation=operation, reason=reason.strip()
     )
@@ -193,7 +194,7 @@ def settle_kept(*, by: User, district: int, operation: int, fact: UUID, state: s
     row = Kept.objects.select_for_update().filter(district=district, operation=operation, id=fact).first()
     if row is None:
         raise Refusal("journal.kept_not_found", "id")
-    require(by, Permission.DECIDE_INBOX, area=row.area, operation=operation, at=clock.now())
+    require(by, Permission.DECIDE_INBOX, area=row.area or str(district), operation=operation, at=clock.now())
     row.state, row.settled_by, row.settled_at, row.settled_reason = state, by.pk, clock.now(), reason.strip()[:200]
     row.save(update_fields=["state", "settled_by", "settled_at", "settled_reason"])
     record(

@@ -182,8 +182,10 @@ def in_range(number: int) -> int:
 
 
 def open_access(user: User, operation: int | None) -> Access:
-    """What the user may do in an operation (None: in the installation). An operation that none of their roles reaches is
-    not there: refusal ``access.operation_not_found``."""
+    """What the user may do in an operation (None: in the installation).
+
+    One that none of their roles reaches is not there: refusal ``access.operation_not_found``.
+    """
     grants, at = access_queries.grants_of(user), clock.now()
     if operation is None:
         return Access(user, 0, 0, "", tuple(grants), at)

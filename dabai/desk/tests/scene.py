@@ -1,4 +1,4 @@
-"""A small district at work, for tests and pictures: residents from a list, a running round, tubes on their way, results,
+"""A small district at work, for tests and pictures: residents from a list, a running round, tubes underway, results,
 cases in the inbox, refused records, a bulletin. Everything comes in through the doors that phones and desks use.
 """
 
@@ -160,12 +160,20 @@ def carry(scene: Scene, tubes: list[str], box: str, minute: int, short: int = 0)
     parties = {"given_by": "老高", "taken_by": "小段"}
     told = [
         fact("testing.box_packed", {"site": site, "box": box, "bags": [], "tubes": tubes}, at=scene.at(minute)),
-        fact("testing.box_sealed", {"site": site, "box": box, "seal": "F0317", "tubes": count}, at=scene.at(minute + 3)),
-        fact("testing.box_handed_over", {"site": site, "box": box, "tubes": count, **parties, "vehicle": "皖F8Q21"},
-             at=scene.at(minute + 9)),
-        fact("testing.box_received", {"lab": lab, "box": box, "tubes": count - short, "given_by": "小段", "taken_by": "小石"},
-             at=scene.at(minute + 41)),
-    ]  # fmt: skip
+        fact(
+            "testing.box_sealed", {"site": site, "box": box, "seal": "F0317", "tubes": count}, at=scene.at(minute + 3)
+        ),
+        fact(
+            "testing.box_handed_over",
+            {"site": site, "box": box, "tubes": count, **parties, "vehicle": "皖F8Q21"},
+            at=scene.at(minute + 9),
+        ),
+        fact(
+            "testing.box_received",
+            {"lab": lab, "box": box, "tubes": count - short, "given_by": "小段", "taken_by": "小石"},
+            at=scene.at(minute + 41),
+        ),
+    ]
     deliver(scene.phone(1), told)
 
 
@@ -194,10 +202,17 @@ def go_wrong(scene: Scene) -> None:
     left = scene.residents[-20:]
     other = tube_of(scene, scene.used[-1], left[:3], points[1].pk, minute=161)
     attempts = [
-        fact("testing.not_sampled", place(scene, points[0].pk) | {"person": str(person), "outcome": outcome, "reason": reason},
-             at=scene.at(200))
-        for person, outcome, reason in ((left[5], "absent", "两次上门无人应答"), (left[6], "refused", "称近日已检"), (left[7], "exempt", "住院"))
-    ]  # fmt: skip
+        fact(
+            "testing.not_sampled",
+            place(scene, points[0].pk) | {"person": str(person), "outcome": outcome, "reason": reason},
+            at=scene.at(200),
+        )
+        for person, outcome, reason in (
+            (left[5], "absent", "两次上门无人应答"),
+            (left[6], "refused", "称近日已检"),
+            (left[7], "exempt", "住院"),
+        )
+    ]
     spot = fact(
         "people.person_registered",
         {"site": points[0].pk, "name": "演过路", "document": {"kind": "", "number": "340602190001010010"}},

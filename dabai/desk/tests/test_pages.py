@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from django.urls import reverse
 from django.test import Client
+from django.urls import reverse
 
 from dabai.desk.tests.scene import BOXES
 from dabai.desk.urls import urlpatterns
@@ -17,8 +17,19 @@ SEEN_BY = {
     "coverage": {"commander", "round_manager", "volunteer", "swab_nurse", "grid_worker", "investigator", "auditor"},
     "inbox": {"commander", "round_manager"},
     "tubes": {"commander", "round_manager", "packer", "courier", "lab_technician", "lab_reviewer", "investigator"},
-    "rounds": {"commander", "round_manager", "volunteer", "swab_nurse", "grid_worker", "investigator", "auditor", "packer",
-               "courier", "lab_technician", "lab_reviewer"},
+    "rounds": {
+        "commander",
+        "round_manager",
+        "volunteer",
+        "swab_nurse",
+        "grid_worker",
+        "investigator",
+        "auditor",
+        "packer",
+        "courier",
+        "lab_technician",
+        "lab_reviewer",
+    },
     "new_round": {"round_manager"},
     "imports": {"round_manager"},
     "doubles": {"round_manager"},
@@ -32,9 +43,21 @@ SEEN_BY = {
     "accounts": {"administrator"},
     "devices": {"commander", "round_manager", "auditor", "administrator"},
     "audit": {"auditor"},
-}  # fmt: skip
-EVERYBODY = {"volunteer", "swab_nurse", "packer", "courier", "lab_technician", "lab_reviewer", "grid_worker", "investigator",
-             "commander", "auditor", "administrator", "round_manager"}  # fmt: skip
+}
+EVERYBODY = {
+    "volunteer",
+    "swab_nurse",
+    "packer",
+    "courier",
+    "lab_technician",
+    "lab_reviewer",
+    "grid_worker",
+    "investigator",
+    "commander",
+    "auditor",
+    "administrator",
+    "round_manager",
+}
 
 
 def follow(client: Client, url: str):
@@ -56,10 +79,15 @@ def pages_of(scene) -> dict[str, tuple[str, str]]:
     case = Attention.objects.filter(operation=scene.drill.id, code="tube.contested").first()
     kept = Kept.objects.filter(operation=scene.drill.id).first()
     file = ResultFile.objects.create(
-        operation=scene.drill.id, lab=scene.drill.laboratory.pk, file_name="a.csv", file_digest=b"", rows=1,
-        errors=[{"row": 2, "field": "tube", "code": "codes.empty", "params": {}}], mapping={"columns": {"tube": "管码"}},
+        operation=scene.drill.id,
+        lab=scene.drill.laboratory.pk,
+        file_name="a.csv",
+        file_digest=b"",
+        rows=1,
+        errors=[{"row": 2, "field": "tube", "code": "codes.empty", "params": {}}],
+        mapping={"columns": {"tube": "管码"}},
         created_at=scene.first_at,
-    )  # fmt: skip
+    )
     person, district = scene.residents[0], scene.drill.district
     manager = {
         "district": f"/coverage/{district}/",
@@ -100,7 +128,9 @@ def test_every_page_speaks_both_languages_and_shows_no_bare_key(as_, scene):
             answer = client.get(url)
             assert answer.status_code == 200, (name, answer.status_code)
             text = answer.content.decode()
-            bare = re.findall(r">\s*((?:desk|testing|people|figures|access|places|journal)\.[a-z_]+\.[a-z_.]+)\s*<", text)
+            bare = re.findall(
+                r">\s*((?:desk|testing|people|figures|access|places|journal)\.[a-z_]+\.[a-z_.]+)\s*<", text
+            )
             assert not bare, (name, lang, bare)
             assert f'lang="{"zh-CN" if lang == "zh" else "en"}"' in text
             assert "unsafe" not in answer["Content-Security-Policy"]
@@ -127,11 +157,25 @@ def test_the_outsider_finds_nothing(as_, scene):
 
 
 STRANGE = (
-    "/tubes/?after=%00", "/inbox/?after=%00|x&view=nothing", "/coverage/340602/outstanding/?after=x|y", "/coverage/1/",
-     "/coverage/370105/", "/coverage/340602/nothing/", "/rounds/999999999999999/", "/people/x/", "/tubes/%00/",
-     "/imports/999999/", "/bulletins/999999/", "/coverage/340602/?round=x", "/coverage/340602/?round=99999999999",
-     "/boxes/nothing/", "/inbox/a/b/", "/codes/nothing/", "/imports/doubles/?area=x", "/tubes/?state=x&after=zzz",
-)  # fmt: skip
+    "/tubes/?after=%00",
+    "/inbox/?after=%00|x&view=nothing",
+    "/coverage/340602/outstanding/?after=x|y",
+    "/coverage/1/",
+    "/coverage/370105/",
+    "/coverage/340602/nothing/",
+    "/rounds/999999999999999/",
+    "/people/x/",
+    "/tubes/%00/",
+    "/imports/999999/",
+    "/bulletins/999999/",
+    "/coverage/340602/?round=x",
+    "/coverage/340602/?round=99999999999",
+    "/boxes/nothing/",
+    "/inbox/a/b/",
+    "/codes/nothing/",
+    "/imports/doubles/?area=x",
+    "/tubes/?state=x&after=zzz",
+)
 
 
 def test_a_strange_address_is_never_an_error_of_ours(as_):
@@ -141,13 +185,44 @@ def test_a_strange_address_is_never_an_error_of_ours(as_):
 
 def test_every_address_that_changes_something_survives_nonsense(as_, scene):
     """Posts of nothing and of rubbish, to every address, by those who may most."""
-    known = {"round_id": scene.round.pk, "bulletin_id": 1, "import_id": 1, "user_id": scene.cast.courier.user.pk,
-             "person": scene.residents[0], "area": str(scene.drill.district), "tube": scene.used[0], "box": BOXES[0],
-             "code": "tube.contested", "subject": scene.contested, "assignment_id": 999_999, "file_id": 1,
-             "device_id": scene.residents[0], "household": scene.residents[0], "merge": scene.residents[0],
-             "result": scene.residents[0], "fact": scene.residents[0], "token": "x", "name": "x", "what": "merge"}  # fmt: skip
-    rubbish = {"reason": "\0" * 3, "fields": "nothing", "other": "x", "round": "x", "pick": "x", "areas": "x", "name": "x" * 5000,
-               "starts_at": "x", "username": "\0", "password": "x", "repeated": "y", "state": "x", "do": "close", "lab": "x"}  # fmt: skip
+    known = {
+        "round_id": scene.round.pk,
+        "bulletin_id": 1,
+        "import_id": 1,
+        "user_id": scene.cast.courier.user.pk,
+        "person": scene.residents[0],
+        "area": str(scene.drill.district),
+        "tube": scene.used[0],
+        "box": BOXES[0],
+        "code": "tube.contested",
+        "subject": scene.contested,
+        "assignment_id": 999_999,
+        "file_id": 1,
+        "device_id": scene.residents[0],
+        "household": scene.residents[0],
+        "merge": scene.residents[0],
+        "result": scene.residents[0],
+        "fact": scene.residents[0],
+        "token": "x",
+        "name": "x",
+        "what": "merge",
+    }
+    rubbish = {
+        "reason": "\0" * 3,
+        "fields": "nothing",
+        "other": "x",
+        "round": "x",
+        "pick": "x",
+        "areas": "x",
+        "name": "x" * 5000,
+        "starts_at": "x",
+        "username": "\0",
+        "password": "x",
+        "repeated": "y",
+        "state": "x",
+        "do": "close",
+        "lab": "x",
+    }
     for pattern in urlpatterns:
         names = {name: known[name] for name in pattern.pattern.converters}
         url = reverse(f"desk:{pattern.name}", kwargs=names)
@@ -159,17 +234,40 @@ def test_every_address_that_changes_something_survives_nonsense(as_, scene):
 def test_lists_cost_the_same_for_a_thousand_rows(as_, scene, django_assert_max_num_queries):
     site = scene.drill.points[0]
     Tube.objects.bulk_create(
-        Tube(district=scene.drill.district, operation=scene.drill.id, tube=f"Z{n:06}", round=scene.round.pk, site=site.pk,
-             area=site.area, state=2, people=10, samples=10, box="X1")
+        Tube(
+            district=scene.drill.district,
+            operation=scene.drill.id,
+            tube=f"Z{n:06}",
+            round=scene.round.pk,
+            site=site.pk,
+            area=site.area,
+            state=2,
+            people=10,
+            samples=10,
+            box="X1",
+        )
         for n in range(1_200)
-    )  # fmt: skip
+    )
     Attention.objects.bulk_create(
-        Attention(district=scene.drill.district, operation=scene.drill.id, code="tube.overfull", subject=f"Z{n:06}",
-                  facts=[], area=site.area, happened_at=scene.first_at)
+        Attention(
+            district=scene.drill.district,
+            operation=scene.drill.id,
+            code="tube.overfull",
+            subject=f"Z{n:06}",
+            facts=[],
+            area=site.area,
+            happened_at=scene.first_at,
+        )
         for n in range(1_200)
-    )  # fmt: skip
+    )
     district = scene.drill.district
-    for url in ("/tubes/", "/inbox/", "/inbox/?view=kept", f"/coverage/{district}/", f"/coverage/{district}/outstanding/"):
+    for url in (
+        "/tubes/",
+        "/inbox/",
+        "/inbox/?view=kept",
+        f"/coverage/{district}/",
+        f"/coverage/{district}/outstanding/",
+    ):
         client = as_("round_manager")
         client.get(url)
         with django_assert_max_num_queries(34):

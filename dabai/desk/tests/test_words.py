@@ -71,4 +71,3 @@ def test_every_key_that_is_put_together_exists():
         wanted |= {f"desk.field.{name}" for name in re.findall(r'\blabel="([a-z_]+)"', source)}
         wanted |= {f"desk.empty.{name}" for name in re.findall(r'Listing\([^"\n]*rows, "([a-z_]+)"', source)}
     assert sorted(wanted - set(known)) == []
-

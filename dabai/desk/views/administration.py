@@ -1,4 +1,4 @@
-"""What stands around the work: operations, areas and sites, accounts and roles, devices and their slips, exports, audit."""
+"""What stands around the work: operations, places, accounts, devices and their slips, exports, the audit log."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,16 +69,18 @@ def operation_list(request: HttpRequest) -> HttpResponse:
             request.session["operation"] = made.pk
             return redirect("desk:operations")
     rows = [
-        Row([
-            Cell(one.name),
-            Cell(text(request, f"operations.kind.{one.kind}"), tone="retest" if one.kind == "drill" else "action"),
-            Cell(str(one.district), mono=True),
-            Cell(f"{one.profile.slug} v{one.profile.version}", mono=True),
-            Cell(formats.when(one.started_at, lang)),
-            Cell(formats.when(one.ended_at, lang)),
-        ])
+        Row(
+            [
+                Cell(one.name),
+                Cell(text(request, f"operations.kind.{one.kind}"), tone="retest" if one.kind == "drill" else "action"),
+                Cell(str(one.district), mono=True),
+                Cell(f"{one.profile.slug} v{one.profile.version}", mono=True),
+                Cell(formats.when(one.started_at, lang)),
+                Cell(formats.when(one.ended_at, lang)),
+            ]
+        )
         for one in reached
-    ]  # fmt: skip
+    ]
     names = columns("operation:wide", "kind", "district:code", "profile:code", "started_at:time", "ended_at:time")
     return show(
         request,
@@ -120,15 +122,17 @@ def place_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         report = take_places(request, area_form if "areas" in request.FILES else site_form)
     rows = [
-        Row([
-            Cell(one.code, mono=True),
-            Cell(one.name, sub=one.address),
-            Cell(text(request, f"places.kind.{one.kind}")),
-            Cell(one.area, mono=True),
-            Cell(formats.number(sum(s.active for s in one.stations))),
-        ])
+        Row(
+            [
+                Cell(one.code, mono=True),
+                Cell(one.name, sub=one.address),
+                Cell(text(request, f"places.kind.{one.kind}")),
+                Cell(one.area, mono=True),
+                Cell(formats.number(sum(s.active for s in one.stations))),
+            ]
+        )
         for one in sites(operation.pk, reach)
-    ]  # fmt: skip
+    ]
     counted = len(areas_in(reach))
     return show(
         request,
@@ -191,15 +195,22 @@ def account_list(request: HttpRequest) -> HttpResponse:
         if one.valid_to is None or one.valid_to > now:
             held.setdefault(one.user_id, []).append(one)
     rows = [
-        Row([
-            Cell(one.display_name, reverse("desk:account", args=[one.pk]), sub=one.username),
-            Cell(one.organisation),
-            Cell("; ".join(role_text(request, each) for each in held.get(one.pk, [])) or text(request, "desk.account.no_role")),
-            Cell(text(request, "desk.account.on"), tone="done") if one.is_active else Cell(text(request, "desk.account.off"), tone="excused"),
-            Cell(formats.when(one.last_login, lang)),
-        ])
+        Row(
+            [
+                Cell(one.display_name, reverse("desk:account", args=[one.pk]), sub=one.username),
+                Cell(one.organisation),
+                Cell(
+                    "; ".join(role_text(request, each) for each in held.get(one.pk, []))
+                    or text(request, "desk.account.no_role")
+                ),
+                Cell(text(request, "desk.account.on"), tone="done")
+                if one.is_active
+                else Cell(text(request, "desk.account.off"), tone="excused"),
+                Cell(formats.when(one.last_login, lang)),
+            ]
+        )
         for one in page
-    ]  # fmt: skip
+    ]
     names = columns("account:wide", "organisation", "roles:wide", "state", "last_login:time")
     return show(
         request,
@@ -233,7 +244,7 @@ def take_sheet(request: HttpRequest, asked: Form) -> SheetResult | None:
 
 
 def show_slips(request: HttpRequest, result: SheetResult, place: str) -> HttpResponse:
-    """What a sheet made. Its slips hold one-time codes: they are shown once, in a page to be printed, and kept nowhere."""
+    """What a sheet made. Its slips hold one-time codes: shown once, in a page to be printed, and kept nowhere."""
     refused = [(row.number, row.reason) for row in result.rows if row.reason is not None]
     told = [
         (one.purpose, one.name, one.secret, one.expires_at.isoformat(), one.place, one.holder) for one in result.slips
@@ -254,7 +265,7 @@ def show_slips(request: HttpRequest, result: SheetResult, place: str) -> HttpRes
 @signed_in
 @require_POST
 def print_slips(request: HttpRequest) -> HttpResponse:
-    """The slips that a page before has shown, as a sheet to print. They come back signed, so that nothing is kept here."""
+    """The slips that the page before has shown, as a sheet to print. They come back signed: nothing is kept here."""
     try:
         told = signing.loads(request.POST.get("page", ""), salt=SLIPS, max_age=SLIP_SECONDS)
     except signing.BadSignature:
@@ -361,17 +372,19 @@ def device_list(request: HttpRequest) -> HttpResponse:
     reach = access.areas(Permission.SEE_DEVICES)
     named = {one.id: one.name for one in sites(operation.pk, reach)}
     rows = [
-        Row([
-            Cell(one.name, reverse("desk:device", args=[one.id]) if may_manage else "", sub=one.app_version),
-            Cell(", ".join(named.get(site, str(site)) for site in one.sites) or ", ".join(one.areas)),
-            Cell(one.holder or ""),
-            device_state(request, one),
-            Cell(formats.number(one.missing), tone="late" if one.missing else None),
-            Cell(formats.number(one.unsent), tone="soon" if one.unsent else None),
-            Cell(formats.when(one.last_contact, lang)),
-        ])
+        Row(
+            [
+                Cell(one.name, reverse("desk:device", args=[one.id]) if may_manage else "", sub=one.app_version),
+                Cell(", ".join(named.get(site, str(site)) for site in one.sites) or ", ".join(one.areas)),
+                Cell(one.holder or ""),
+                device_state(request, one),
+                Cell(formats.number(one.missing), tone="late" if one.missing else None),
+                Cell(formats.number(one.unsent), tone="soon" if one.unsent else None),
+                Cell(formats.when(one.last_contact, lang)),
+            ]
+        )
         for one in queries.devices_of(operation.pk, reach)
-    ]  # fmt: skip
+    ]
     names = columns(
         "device:wide", "reports_for:wide", "holder", "state", "missing:number", "unsent:number", "last_contact:time"
     )
@@ -442,16 +455,18 @@ def export_list(request: HttpRequest) -> HttpResponse:
             return as_file(made)
     users = dict(User.objects.values_list("pk", "display_name"))
     rows = [
-        Row([
-            Cell(text(request, "desk.export.number", number=one.number)),
-            Cell(formats.number(one.rows)),
-            Cell(users.get(one.by, "")),
-            Cell(one.reason),
-            Cell(bytes(one.digest).hex()[:16], mono=True),
-            Cell(formats.when(one.made_at, lang)),
-        ])
+        Row(
+            [
+                Cell(text(request, "desk.export.number", number=one.number)),
+                Cell(formats.number(one.rows)),
+                Cell(users.get(one.by, "")),
+                Cell(one.reason),
+                Cell(bytes(one.digest).hex()[:16], mono=True),
+                Cell(formats.when(one.made_at, lang)),
+            ]
+        )
         for one in ProvinceExport.objects.filter(operation=operation.pk).order_by("-number")[:PAGE]
-    ]  # fmt: skip
+    ]
     names = columns("export", "rows:number", "by", "reason:wide", "digest:code", "made_at:time")
     return show(
         request,
@@ -505,16 +520,18 @@ def audit_list(request: HttpRequest) -> HttpResponse:
     )
     page, following = paged(rows_found, PAGE, lambda one: one[0], request)
     rows = [
-        Row([
-            Cell(formats.when(one.at, lang, seconds=True)),
-            Cell(one.actor or text(request, "desk.audit.system")),
-            Cell(action_name(request, one.action), sub=one.action),
-            Cell(one.subject, address(request, subject=one.subject, after=""), mono=True),
-            Cell(one.area, mono=True),
-            Cell(one.reason, sub=", ".join(f"{key}={value}" for key, value in one.detail.items())[:160]),
-        ])
+        Row(
+            [
+                Cell(formats.when(one.at, lang, seconds=True)),
+                Cell(one.actor or text(request, "desk.audit.system")),
+                Cell(action_name(request, one.action), sub=one.action),
+                Cell(one.subject, address(request, subject=one.subject, after=""), mono=True),
+                Cell(one.area, mono=True),
+                Cell(one.reason, sub=", ".join(f"{key}={value}" for key, value in one.detail.items())[:160]),
+            ]
+        )
         for _, one in page
-    ]  # fmt: skip
+    ]
     looks = queries.who_looked_most(access.operation_id, clock.now() - timedelta(days=7)) if access.operation_id else []
     filters = form(
         Field("subject", value=subject, label="audit_subject"), Field("action", value=action, label="audit_action")

@@ -37,16 +37,21 @@ def bulletin_list(request: HttpRequest) -> HttpResponse:
             return redirect("desk:bulletin", bulletin_id=propose(request, asked).pk)
     named = {one.pk: one.name for one in rounds}
     rows = [
-        Row([
-            Cell(text(request, "desk.bulletin.issue", number=one.issue), reverse("desk:bulletin", args=[one.pk]),
-                 sub=text(request, "desk.bulletin.corrects") if one.corrects else ""),
-            Cell(named.get(one.round, text(request, "desk.bulletin.to_date"))),
-            Cell(text(request, f"desk.bulletin.{one.state}"), tone=TONES[one.state]),
-            Cell(formats.when(one.cut_off, lang)),
-            Cell(formats.when(one.published_at, lang)),
-        ])
+        Row(
+            [
+                Cell(
+                    text(request, "desk.bulletin.issue", number=one.issue),
+                    reverse("desk:bulletin", args=[one.pk]),
+                    sub=text(request, "desk.bulletin.corrects") if one.corrects else "",
+                ),
+                Cell(named.get(one.round, text(request, "desk.bulletin.to_date"))),
+                Cell(text(request, f"desk.bulletin.{one.state}"), tone=TONES[one.state]),
+                Cell(formats.when(one.cut_off, lang)),
+                Cell(formats.when(one.published_at, lang)),
+            ]
+        )
         for one in Bulletin.objects.filter(operation=operation.pk).order_by("-pk")[:PAGE]
-    ]  # fmt: skip
+    ]
     names = columns("issue:wide", "round", "state", "cut_off:time", "published_at:time")
     forms = [{"title": text(request, "desk.bulletin.propose"), "form": asked}]
     return show(

@@ -82,8 +82,17 @@ def bar_of(row: CoverageRow) -> list[tuple[str, float]]:
 
 def below_listing(request: HttpRequest, below: list[CoverageRow], here: CoverageRow, found: Round) -> Listing:
     """One row an area, the one with most people outstanding first, and their sum."""
-    names = columns("area:wide", "progress:bar", "due:number", "sampled:number", "outstanding:number", "excused:number",
-                    "pending:number", "resulted:number", "unlisted:number")  # fmt: skip
+    names = columns(
+        "area:wide",
+        "progress:bar",
+        "due:number",
+        "sampled:number",
+        "outstanding:number",
+        "excused:number",
+        "pending:number",
+        "resulted:number",
+        "unlisted:number",
+    )
     worst = sorted(below, key=lambda row: (-row.outstanding, row.area))
     rows = [Row(area_cells(row, found, area_name(request, row, here, found))) for row in worst]
     total = area_cells(here, found, Cell(text(request, "desk.sum")))
@@ -123,14 +132,19 @@ def households(request: HttpRequest, found: Round, area: str) -> Listing:
     return Listing(
         columns=names,
         rows=[
-            Row([
-                door(request, one, found, area, reach),
-                *(Cell(formats.number(value)) for value in (one.due, one.sampled, one.outstanding, one.excused, one.pending)),
-            ])
+            Row(
+                [
+                    door(request, one, found, area, reach),
+                    *(
+                        Cell(formats.number(value))
+                        for value in (one.due, one.sampled, one.outstanding, one.excused, one.pending)
+                    ),
+                ]
+            )
             for one in sorted(rows, key=lambda one: (-one.outstanding, one.building))
         ],
         empty="households",
-    )  # fmt: skip
+    )
 
 
 def door(request: HttpRequest, one: due.HouseholdCoverage, found: Round, area: str, reach: bool) -> Cell:
@@ -185,15 +199,27 @@ def outstanding(request: HttpRequest, found: Round, area: str) -> Listing:
         person = known.get(one.person)
         tried = one.attempt
         late = one.deadline is not None and one.deadline < clock.now()
-        rows.append(Row([
-            person_cell(request, one.person, person),
-            Cell(one.building or formats.UNKNOWN, sub=one.area),
-            Cell(text(request, f"documents.group.{one.group}") if one.group else ""),
-            Cell(text(request, f"desk.attempt.{tried.kind}"), sub=f"{formats.when(tried.at, lang)} {tried.reason}", tone="soon")
-            if tried else Cell(text(request, "desk.attempt.none")),
-            Cell(one.owner.name if one.owner else text(request, "desk.no_owner"), tone=None if one.owner else "soon"),
-            Cell(formats.when(one.deadline, lang), tone="late" if late else None),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    person_cell(request, one.person, person),
+                    Cell(one.building or formats.UNKNOWN, sub=one.area),
+                    Cell(text(request, f"documents.group.{one.group}") if one.group else ""),
+                    Cell(
+                        text(request, f"desk.attempt.{tried.kind}"),
+                        sub=f"{formats.when(tried.at, lang)} {tried.reason}",
+                        tone="soon",
+                    )
+                    if tried
+                    else Cell(text(request, "desk.attempt.none")),
+                    Cell(
+                        one.owner.name if one.owner else text(request, "desk.no_owner"),
+                        tone=None if one.owner else "soon",
+                    ),
+                    Cell(formats.when(one.deadline, lang), tone="late" if late else None),
+                ]
+            )
+        )
     names = columns("person:wide", "building", "group", "attempt:wide", "owner", "deadline:time")
     return Listing(columns=names, rows=rows, empty="outstanding", next=paged_key(request, page.after))
 
@@ -203,15 +229,17 @@ def covered(request: HttpRequest, found: Round, area: str, what: str) -> Listing
     page = board.people_behind(found.pk, area, what, after=read_key(request), limit=PAGE)
     known = masked_people(found.operation, [one.person for one in page.rows])
     rows = [
-        Row([
-            person_cell(request, one.person, known.get(one.person)),
-            Cell(one.area, mono=True),
-            Cell(text(request, f"testing.told.{one.outcome}"), tone=OUTCOME_TONES.get(one.outcome, "")),
-            Cell(formats.when(one.sampled_at, language_of(request))),
-            Cell(formats.number(one.person_times)),
-        ])
+        Row(
+            [
+                person_cell(request, one.person, known.get(one.person)),
+                Cell(one.area, mono=True),
+                Cell(text(request, f"testing.told.{one.outcome}"), tone=OUTCOME_TONES.get(one.outcome, "")),
+                Cell(formats.when(one.sampled_at, language_of(request))),
+                Cell(formats.number(one.person_times)),
+            ]
+        )
         for one in page.rows
-    ]  # fmt: skip
+    ]
     names = columns("person:wide", "area:code", "outcome", "sampled_at:time", "person_times:number")
     return Listing(columns=names, rows=rows, empty=what, next=paged_key(request, page.after))
 
@@ -222,15 +250,20 @@ def retests(request: HttpRequest, found: Round, area: str) -> Listing:
     known = masked_people(found.operation, [one.person for one in waiting])
     lang = language_of(request)
     rows = [
-        Row([
-            person_cell(request, one.person, known.get(one.person)),
-            Cell(one.area, mono=True),
-            Cell(formats.when(one.alerted_at, lang)),
-            Cell(formats.when(one.deadline, lang), tone="late" if one.deadline and one.deadline < clock.now() else None),
-            Cell(text(request, f"desk.retest.{'single' if one.single else 'again'}"), tone="retest"),
-        ])
+        Row(
+            [
+                person_cell(request, one.person, known.get(one.person)),
+                Cell(one.area, mono=True),
+                Cell(formats.when(one.alerted_at, lang)),
+                Cell(
+                    formats.when(one.deadline, lang),
+                    tone="late" if one.deadline and one.deadline < clock.now() else None,
+                ),
+                Cell(text(request, f"desk.retest.{'single' if one.single else 'again'}"), tone="retest"),
+            ]
+        )
         for one in waiting
-    ]  # fmt: skip
+    ]
     return Listing(columns("person:wide", "area:code", "alerted_at:time", "deadline:time", "needed"), rows, "retests")
 
 

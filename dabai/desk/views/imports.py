@@ -45,18 +45,29 @@ def import_list(request: HttpRequest) -> HttpResponse:
         with asked.refusals():
             return redirect("desk:import", import_id=upload(request, asked).pk)
     rows = [
-        Row([
-            Cell(one.label, reverse("desk:import", args=[one.pk]), sub=one.file_name),
-            Cell(text(request, f"people.import.{one.purpose}")),
-            Cell(text(request, f"people.import.{one.state}"), tone=STATE_TONES[one.state]),
-            Cell(formats.number(one.rows_total)),
-            *(Cell(formats.number(one.counts.get(name))) for name in ("added", "changed", "doubled", "refused")),
-            Cell(formats.when(one.created_at, lang)),
-        ])
+        Row(
+            [
+                Cell(one.label, reverse("desk:import", args=[one.pk]), sub=one.file_name),
+                Cell(text(request, f"people.import.{one.purpose}")),
+                Cell(text(request, f"people.import.{one.state}"), tone=STATE_TONES[one.state]),
+                Cell(formats.number(one.rows_total)),
+                *(Cell(formats.number(one.counts.get(name))) for name in ("added", "changed", "doubled", "refused")),
+                Cell(formats.when(one.created_at, lang)),
+            ]
+        )
         for one in queries.imports_of(operation.pk, reach, limit=PAGE)
-    ]  # fmt: skip
-    names = columns("list:wide", "purpose", "state", "rows:number", "added:number", "changed:number", "doubled:number",
-                    "refused:number", "created_at:time")  # fmt: skip
+    ]
+    names = columns(
+        "list:wide",
+        "purpose",
+        "state",
+        "rows:number",
+        "added:number",
+        "changed:number",
+        "doubled:number",
+        "refused:number",
+        "created_at:time",
+    )
     return show(
         request,
         "list_page.html",
@@ -142,16 +153,18 @@ def lines(request: HttpRequest, found: Import) -> Listing:
     page = queries.import_lines(found, outcome="" if outcome == "all" else outcome, after=after, limit=PAGE + 1)
     shown, following = paged(page, PAGE, lambda one: one.number, request)
     rows = [
-        Row([
-            Cell(formats.number(one.number)),
-            Cell(text(request, f"people.outcome.{one.outcome}"), tone=TONES[one.outcome]),
-            Cell(one.name or formats.UNKNOWN, person_href(one), sub=one.document),
-            Cell(one.phone),
-            Cell(one.area, mono=True, sub=one.building),
-            Cell("; ".join(reasons(request, one)), sub=", ".join(reason["code"] for reason in one.reasons)),
-        ])
+        Row(
+            [
+                Cell(formats.number(one.number)),
+                Cell(text(request, f"people.outcome.{one.outcome}"), tone=TONES[one.outcome]),
+                Cell(one.name or formats.UNKNOWN, person_href(one), sub=one.document),
+                Cell(one.phone),
+                Cell(one.area, mono=True, sub=one.building),
+                Cell("; ".join(reasons(request, one)), sub=", ".join(reason["code"] for reason in one.reasons)),
+            ]
+        )
         for one in shown
-    ]  # fmt: skip
+    ]
     names = columns("row:number", "outcome", "person:wide", "phone", "area:code", "why:wide")
     counts = {name: found.counts.get(name) for name in OUTCOMES}
     tabs = [
@@ -220,15 +233,23 @@ def doubles(request: HttpRequest) -> HttpResponse:
     access.check(area, Permission.IMPORT_PEOPLE)
     pairs = probable_doubles(operation.pk, area, limit=MOST_DOUBLES)
     rows = [
-        Row([
-            Cell(pair.one.name, reverse("desk:person", args=[pair.one.id]), sub=f"{pair.one.number} {pair.one.phone}"),
-            Cell(pair.other.name, reverse("desk:person", args=[pair.other.id]), sub=f"{pair.other.number} {pair.other.phone}"),
-            Cell(pair.one.area, mono=True, sub=pair.one.building),
-            Cell(text(request, f"desk.likeness.{pair.level}"), tone="late" if pair.level == "likely" else "soon"),
-            Cell(", ".join(text(request, f"documents.same.{one}") for one in pair.reasons)),
-        ])
+        Row(
+            [
+                Cell(
+                    pair.one.name, reverse("desk:person", args=[pair.one.id]), sub=f"{pair.one.number} {pair.one.phone}"
+                ),
+                Cell(
+                    pair.other.name,
+                    reverse("desk:person", args=[pair.other.id]),
+                    sub=f"{pair.other.number} {pair.other.phone}",
+                ),
+                Cell(pair.one.area, mono=True, sub=pair.one.building),
+                Cell(text(request, f"desk.likeness.{pair.level}"), tone="late" if pair.level == "likely" else "soon"),
+                Cell(", ".join(text(request, f"documents.same.{one}") for one in pair.reasons)),
+            ]
+        )
         for pair in pairs
-    ]  # fmt: skip
+    ]
     asked = form(Field("area", value=area))
     return show(
         request,

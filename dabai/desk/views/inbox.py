@@ -82,15 +82,21 @@ def case_listing(request: HttpRequest, view: str) -> Listing:
     page, following = paged(found, PAGE, lambda one: one.key, request)
     lang = language_of(request)
     rows = [
-        Row([
-            Cell(text(request, case_words(one.code)), reverse("desk:case", args=[one.code, one.subject]), sub=said_of(request, one)),
-            Cell(one.subject if not one.code.startswith(PEOPLE) else one.subject[:8], mono=True),
-            state_cell(request, one),
-            Cell(formats.when(one.happened_at, lang)),
-            Cell(formats.number(len(one.facts))),
-        ])
+        Row(
+            [
+                Cell(
+                    text(request, case_words(one.code)),
+                    reverse("desk:case", args=[one.code, one.subject]),
+                    sub=said_of(request, one),
+                ),
+                Cell(one.subject if not one.code.startswith(PEOPLE) else one.subject[:8], mono=True),
+                state_cell(request, one),
+                Cell(formats.when(one.happened_at, lang)),
+                Cell(formats.number(len(one.facts))),
+            ]
+        )
         for one in page
-    ]  # fmt: skip
+    ]
     names = columns("case:wide", "subject:code", "state", "happened_at:time", "facts:number")
     return Listing(names, rows, "inbox", next=following)
 
@@ -121,15 +127,17 @@ def kept_listing(request: HttpRequest) -> Listing:
     page, following = paged(found, PAGE, lambda one: one.id, request)
     lang = language_of(request)
     rows = [
-        Row([
-            Cell(fact_name(request, one.kind), reverse("desk:kept", args=[one.id])),
-            Cell(say_refusal(Refusal(one.code), lang), sub=one.code),
-            Cell(one.field, mono=True),
-            Cell(one.area, mono=True),
-            Cell(formats.when(one.received_at, lang)),
-        ])
+        Row(
+            [
+                Cell(fact_name(request, one.kind), reverse("desk:kept", args=[one.id])),
+                Cell(say_refusal(Refusal(one.code), lang), sub=one.code),
+                Cell(one.field, mono=True),
+                Cell(one.area, mono=True),
+                Cell(formats.when(one.received_at, lang)),
+            ]
+        )
         for one in page
-    ]  # fmt: skip
+    ]
     names = columns("fact:wide", "refused:wide", "field", "area:code", "received_at:time")
     return Listing(names, rows, "kept", next=following)
 
@@ -161,7 +169,10 @@ def case_page(request: HttpRequest, code: str, subject: str) -> HttpResponse:
     """What a case is, what it rests on, and what can be done about it."""
     found = find_case(request, code, subject)
     asked, claims = None, claims_at(request, found)
-    if access_of(request).may(Permission.DECIDE_INBOX, found.area or None) and found.state in inbox.OPEN_STATES:
+    if (
+        access_of(request).may(Permission.DECIDE_INBOX, found.area or access_of(request).district)
+        and found.state in inbox.OPEN_STATES
+    ):
         asked = claim_form(request, found, claims) if claims else settle_form()
         if request.method == "POST" and asked.read(request.POST):
             with asked.refusals():
@@ -266,7 +277,7 @@ def kept_page(request: HttpRequest, fact: UUID) -> HttpResponse:
     found = inbox.kept_fact(district=operation.district, operation=operation.pk, fact=fact)
     if found.area:
         access.check(found.area, Permission.SEE_INBOX)
-    may_decide = access.may(Permission.DECIDE_INBOX, found.area or None)
+    may_decide = access.may(Permission.DECIDE_INBOX, found.area or access.district)
     states = [(one, text(request, f"desk.kept.{one}")) for one in ("attached", "dismissed")]
     opened = form(Field("reason", required=True, help="reveal"), Field("do", "hidden", value="open"), submit="reveal")
     closed = form(

@@ -1,4 +1,4 @@
-"""People: search, the person's page with their line, revealing with a reason, and a desk's decisions about who is who."""
+"""People: search, a person's page with their line, revealing with a reason, and decisions about who is who."""
 
 from typing import Any
 from uuid import UUID
@@ -48,8 +48,10 @@ TONES = {
 @on_refusal
 @in_operation_only
 def search(request: HttpRequest) -> HttpResponse:
-    """A tube, a box, or a person by the whole number, phone or name, or by the last four. Posted, so that no name and no
-    number ever stands in an address."""
+    """A tube, a box, or a person by the whole number, phone or name, or by the last four.
+
+    Posted, so that no name and no number ever stands in an address.
+    """
     said = request.POST.get("q", "").strip()[:80].replace("\0", "")
     code = said.upper()
     if said and access_of(request).may(Permission.SEE_TUBES):
@@ -80,16 +82,21 @@ def people_listing(request: HttpRequest, people: list[MaskedPerson]) -> Listing:
         with connection.cursor() as cursor:
             outcomes = outcomes_of(cursor, found.district, found.pk, [one.id for one in people])
     rows = [
-        Row([
-            Cell(one.name, reverse("desk:person", args=[one.id]), sub=one.number or text(request, "desk.no_document")),
-            Cell(one.phone or formats.UNKNOWN),
-            Cell(one.area, mono=True, sub=one.building),
-            Cell(text(request, f"testing.told.{outcomes[one.id]}"), tone=TONES.get(outcomes[one.id], ""))
-            if one.id in outcomes else Cell(formats.UNKNOWN),
-            marks(one, lang, request),
-        ])
+        Row(
+            [
+                Cell(
+                    one.name, reverse("desk:person", args=[one.id]), sub=one.number or text(request, "desk.no_document")
+                ),
+                Cell(one.phone or formats.UNKNOWN),
+                Cell(one.area, mono=True, sub=one.building),
+                Cell(text(request, f"testing.told.{outcomes[one.id]}"), tone=TONES.get(outcomes[one.id], ""))
+                if one.id in outcomes
+                else Cell(formats.UNKNOWN),
+                marks(one, lang, request),
+            ]
+        )
         for one in people
-    ]  # fmt: skip
+    ]
     return Listing(
         columns("person:wide", "phone", "area", "outcome", "remark"), rows, "people", count=len(rows) or None
     )

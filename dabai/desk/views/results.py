@@ -51,16 +51,18 @@ def file_list(request: HttpRequest) -> HttpResponse:
     named = dict(labs)
     found = ResultFile.objects.filter(operation=operation.pk, lab__in=list(named)).order_by("-pk")[:PAGE]
     rows = [
-        Row([
-            Cell(one.file_name, reverse("desk:result_file", args=[one.pk])),
-            Cell(named[one.lab]),
-            Cell(formats.number(one.rows)),
-            Cell(formats.number(one.accepted)),
-            Cell(formats.number(len(one.errors)), tone="late") if one.errors else Cell("0", tone="done"),
-            Cell(formats.when(one.created_at, lang)),
-        ])
+        Row(
+            [
+                Cell(one.file_name, reverse("desk:result_file", args=[one.pk])),
+                Cell(named[one.lab]),
+                Cell(formats.number(one.rows)),
+                Cell(formats.number(one.accepted)),
+                Cell(formats.number(len(one.errors)), tone="late") if one.errors else Cell("0", tone="done"),
+                Cell(formats.when(one.created_at, lang)),
+            ]
+        )
         for one in found
-    ]  # fmt: skip
+    ]
     names = columns("file:wide", "lab", "rows:number", "accepted:number", "errors:number", "created_at:time")
     return show(
         request,
@@ -112,13 +114,15 @@ def file_page(request: HttpRequest, file_id: int) -> HttpResponse:
         raise Refusal("desk.file_not_found")
     lang = language_of(request)
     rows = [
-        Row([
-            Cell(formats.number(one["row"])),
-            Cell(text(request, f"testing.field.{one['field']}") if one["field"] in MAPPED else one["field"]),
-            Cell(say_refusal(Refusal(one["code"], None, **one.get("params", {})), lang), sub=one["code"]),
-        ])
+        Row(
+            [
+                Cell(formats.number(one["row"])),
+                Cell(text(request, f"testing.field.{one['field']}") if one["field"] in MAPPED else one["field"]),
+                Cell(say_refusal(Refusal(one["code"], None, **one.get("params", {})), lang), sub=one["code"]),
+            ]
+        )
         for one in found.errors[:MOST_ERRORS]
-    ]  # fmt: skip
+    ]
     understood = [
         (text(request, f"testing.field.{key}"), value) for key, value in found.mapping.get("columns", {}).items()
     ]

@@ -32,9 +32,19 @@ from dabai.testing.queries import estimates_left, nameless_communities, rounds_o
 TONES = {"draft": "", "approved": "soon", "running": "action", "make_up": "retest", "closing": "soon", "closed": "done"}
 STEPS = {"approve": "main", "start": "main", "begin_make_up": "", "begin_closing": "", "close": "main"}
 FIGURES = (
-    "due", "people_sampled", "person_times", "tubes", "mean_pool", "return_rate", "on_time_rate",
-    "sample_to_result_p50", "sample_to_result_p90", "per_station_hour", "tube_difference_packing", "tube_difference_lab",
-)  # fmt: skip
+    "due",
+    "people_sampled",
+    "person_times",
+    "tubes",
+    "mean_pool",
+    "return_rate",
+    "on_time_rate",
+    "sample_to_result_p50",
+    "sample_to_result_p90",
+    "per_station_hour",
+    "tube_difference_packing",
+    "tube_difference_lab",
+)
 
 
 @needs(Permission.SEE_ROUNDS)
@@ -44,16 +54,22 @@ def round_list(request: HttpRequest) -> HttpResponse:
     """The rounds of the operation, newest first."""
     operation, lang = operation_of(request), language_of(request)
     rows = [
-        Row([
-            Cell(one.name, reverse("desk:round", args=[one.pk]), sub=text(request, "desk.round.number", number=one.number)),
-            Cell(text(request, f"testing.state.{one.state}"), tone=TONES[one.state]),
-            Cell(formats.when(one.starts_at, lang)),
-            Cell(formats.when(one.ends_at, lang)),
-            Cell(text(request, "desk.round.pool", number=one.pool_size)),
-            Cell(formats.number(one.roster_size) if one.state != "draft" else formats.UNKNOWN),
-        ])
+        Row(
+            [
+                Cell(
+                    one.name,
+                    reverse("desk:round", args=[one.pk]),
+                    sub=text(request, "desk.round.number", number=one.number),
+                ),
+                Cell(text(request, f"testing.state.{one.state}"), tone=TONES[one.state]),
+                Cell(formats.when(one.starts_at, lang)),
+                Cell(formats.when(one.ends_at, lang)),
+                Cell(text(request, "desk.round.pool", number=one.pool_size)),
+                Cell(formats.number(one.roster_size) if one.state != "draft" else formats.UNKNOWN),
+            ]
+        )
         for one in rounds_of(operation.pk)
-    ]  # fmt: skip
+    ]
     may_plan = access_of(request).may(Permission.PLAN_ROUNDS)
     new = reverse("desk:new_round")
     return show(
@@ -84,17 +100,37 @@ def plan_form(request: HttpRequest, found: Round | None) -> Form:
     number = max((one.number for one in rounds_of(operation.pk)), default=0) + 1
     groups = [(one.value, text(request, f"documents.group.{one.value}")) for one in KeyGroup]
     return form(
-        Field("name", value=found.name if found else text(request, "desk.round.number", number=number), required=True, label="round_name"),
+        Field(
+            "name",
+            value=found.name if found else text(request, "desk.round.number", number=number),
+            required=True,
+            label="round_name",
+        ),
         Field("areas", "textarea", value="\n".join(found.areas if found else reach), required=True, help="areas"),
-        Field("starts_at", "datetime-local", value=formats.for_input(found.starts_at if found else clock.now()), required=True),
+        Field(
+            "starts_at",
+            "datetime-local",
+            value=formats.for_input(found.starts_at if found else clock.now()),
+            required=True,
+        ),
         Field("ends_at", "datetime-local", value=formats.for_input(found.ends_at) if found else ""),
-        Field("pool_size", "select", value=found.pool_size if found else usual,
-              options=[(size, text(request, "desk.round.pool", number=size)) for size in sizes]),
+        Field(
+            "pool_size",
+            "select",
+            value=found.pool_size if found else usual,
+            options=[(size, text(request, "desk.round.pool", number=size)) for size in sizes],
+        ),
         Field("groups", "checks", value=list(found.groups) if found else [], options=groups, help="groups"),
-        Field("sites", "checks", value=[str(one) for one in assigned], options=[(str(one.id), one.name) for one in points], label="round_sites"),
+        Field(
+            "sites",
+            "checks",
+            value=[str(one) for one in assigned],
+            options=[(str(one.id), one.name) for one in points],
+            label="round_sites",
+        ),
         Field("estimates", "textarea", value=estimates_text(found), help="estimates"),
         submit="save_draft",
-    )  # fmt: skip
+    )
 
 
 def estimates_text(found: Round | None) -> str:

@@ -92,9 +92,11 @@ def welcome(request: HttpRequest, token: str) -> HttpResponse:
             user = use(token, asked, first=link.user is None)
             login(request, user, backend=BACKEND)
             return redirect("/")
-    lead = text(request, "desk.welcome.first") if link.user is None else text(
-        request, "desk.welcome.lead", name=link.user.display_name, username=link.user.username
-    )  # fmt: skip
+    lead = (
+        text(request, "desk.welcome.first")
+        if link.user is None
+        else text(request, "desk.welcome.lead", name=link.user.display_name, username=link.user.username)
+    )
     return show(request, "alone.html", title=title, lead=lead, form=asked, status=422 if asked.errors else 200)
 
 

@@ -23,9 +23,28 @@ TONES = {
     "people.merged": "retest",
 }
 SHOWN = (
-    "station", "count", "people", "items", "into", "from", "to", "outcome", "was", "verdict", "run", "instrument",
-    "given_by", "taken_by", "vehicle", "temperature", "seal", "number", "note", "until", "reason",
-)  # fmt: skip
+    "station",
+    "count",
+    "people",
+    "items",
+    "into",
+    "from",
+    "to",
+    "outcome",
+    "was",
+    "verdict",
+    "run",
+    "instrument",
+    "given_by",
+    "taken_by",
+    "vehicle",
+    "temperature",
+    "seal",
+    "number",
+    "note",
+    "until",
+    "reason",
+)
 WORDS = {"outcome": "testing.outcome", "was": "testing.outcome", "verdict": "testing.verdict"}
 
 

@@ -155,15 +155,21 @@ def box_page(request: HttpRequest, box: str) -> HttpResponse:
     if found is None:
         raise Http404
     rows = [
-        Row([
-            Cell(one.tube, reverse("desk:tube", args=[one.tube]), mono=True),
-            Cell(text(request, f"testing.tube.{TubeState(one.state).name.lower()}"), tone=TONES.get(TubeState(one.state).name.lower(), ""))
-            if one.state else Cell(text(request, "desk.tube_unknown"), tone="soon"),
-            Cell(formats.number(one.people)),
-            Cell(formats.when(one.received_at, lang)),
-        ])
+        Row(
+            [
+                Cell(one.tube, reverse("desk:tube", args=[one.tube]), mono=True),
+                Cell(
+                    text(request, f"testing.tube.{TubeState(one.state).name.lower()}"),
+                    tone=TONES.get(TubeState(one.state).name.lower(), ""),
+                )
+                if one.state
+                else Cell(text(request, "desk.tube_unknown"), tone="soon"),
+                Cell(formats.number(one.people)),
+                Cell(formats.when(one.received_at, lang)),
+            ]
+        )
         for one in box_contents(operation.pk, box)
-    ]  # fmt: skip
+    ]
     return show(
         request,
         "box.html",
