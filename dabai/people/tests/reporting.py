@@ -49,9 +49,19 @@ def make_fact(
     reporter = Phone(drill.district, drill.id, everywhere)
     moment = NOON + timedelta(minutes=minutes)
     found = KIND[f"people.{kind}"]
-    fact = Fact(id or uuid7(), found, found.name, moment, moment, reporter, b"\0" * 16, body)
-    fact.body = found.body.model_validate(body)
-    return fact
+    number = id or uuid7()
+    return Fact(
+        id=number,
+        kind=found,
+        kind_name=found.name,
+        happened_at=moment,
+        received_at=moment,
+        reporter=reporter,
+        digest=b"\0" * 16,
+        raw=body,
+        text=str(number),
+        body=found.body.model_validate(body),
+    )
 
 
 def hand_in(facts: Sequence[Fact]) -> list[Refusal | None]:

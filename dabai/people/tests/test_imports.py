@@ -504,6 +504,7 @@ def test_only_one_process_stages_a_list(real_drill: PreparedOperation) -> None:
         imports.stage(found.pk, workers=0)
         found.refresh_from_db()
         assert (found.state, found.rows_done) == ("reading", 0)
+        other.execute("SELECT pg_advisory_unlock(%s, %s)", [imports.STAGE_LOCK, found.pk])
     imports.stage(found.pk, workers=0)
     found.refresh_from_db()
     assert found.state == "staged"
