@@ -12,7 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from dabai.api.contract import complete
 from dabai.api.packed import PackedParser
-from dabai.kernel.refusal import Refusal
+from dabai.kernel.refusal import Refusal, field_path
 from dabai.kernel.words import language_of, say_refusal
 
 STATUS = {
@@ -67,8 +67,8 @@ def on_refusal(request: HttpRequest, refusal: Refusal) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """A request of the wrong form: the first field that is wrong, never its value."""
-    path = [str(part) for part in error.errors[0].get("loc", ())] if error.errors else []
-    return answer(request, Refusal("api.request_invalid", ".".join(path[1:]) or None), 422)
+    path = error.errors[0].get("loc", ()) if error.errors else ()
+    return answer(request, Refusal("api.request_invalid", field_path(path[1:]) or None), 422)
 
 
 @api.exception_handler(AuthenticationError)

@@ -20,7 +20,7 @@ from dabai.journal.models import EntryFlag
 from dabai.journal.reference import reference
 from dabai.kernel import clock
 from dabai.kernel.ids import natural_id
-from dabai.kernel.refusal import Refusal
+from dabai.kernel.refusal import Refusal, field_path
 
 MAX_FACTS = 500
 MAX_SKEW = timedelta(days=400)
@@ -58,8 +58,7 @@ def digest_of(raw: Any) -> bytes:
 
 def first_field(error: ValidationError, prefix: str = "") -> str:
     """The path of the first field that is wrong, e.g. ``body.document.number``; never its value."""
-    path = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
-    return f"{prefix}{path}"[:80]
+    return prefix + field_path(error.errors(include_url=False, include_input=False)[0]["loc"])
 
 
 def measured_skew(sent_at: datetime | None, received_at: datetime) -> timedelta:
