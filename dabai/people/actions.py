@@ -115,6 +115,13 @@ def choose_columns(
 
 
 @transaction.atomic
+def retry_import(*, by: User | None, import_id: int) -> None:
+    """Let a list that has failed be staged again, from where it stopped (``imports.stage`` in the background)."""
+    held(by, import_id, (ImportState.FAILED,))
+    Import.objects.filter(pk=import_id).update(state=ImportState.READING, error=None, finished_at=None)
+
+
+@transaction.atomic
 def accept_import(*, by: User | None, import_id: int) -> None:
     """Let a reviewed list be committed (``imports.commit`` in the background)."""
     found = held(by, import_id, (ImportState.STAGED,))

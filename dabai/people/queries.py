@@ -383,7 +383,11 @@ def import_lines(found: Import, *, outcome: str = "", after: int = 0, limit: int
 
 def staged_line(found: Import, row: StagedRow, known: dict[UUID, OpenPerson]) -> StagedLine:
     """One row, its values hidden as far as lists hide them."""
-    keys, table, resident = ring(found.operation), TABLE_OF[found.purpose], known.get(row.existing)
+    keys, table, resident = (
+        ring(found.operation),
+        TABLE_OF[found.purpose],
+        known.get(row.existing) if row.existing else None,
+    )
     name, number, phone = (
         keys.open(row.key, table, column, row.person, getattr(row, f"{column}_enc"))
         for column in ("name", "number", "phone")

@@ -348,6 +348,7 @@ def test_staging_goes_on_behind_the_last_chunk(
     StagedRow.objects.create(
         district=drill.district, batch=found.pk, number=10, outcome="added", person=found_id(), key=1
     )
+    actions.retry_import(by=None, import_id=found.pk)
     imports.stage(found.pk, workers=0)
     found.refresh_from_db()
     assert (found.state, found.rows_done, found.counts["added"]) == ("staged", 18, 18)
