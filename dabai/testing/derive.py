@@ -282,6 +282,12 @@ ON CONFLICT (district, operation, box) DO UPDATE SET
 WHERE (testing_box.*) IS DISTINCT FROM (EXCLUDED.*)
 """
 
+BOX_POINTS = """
+SELECT DISTINCT round, site FROM testing_box
+WHERE district = %(district)s AND operation = %(operation)s AND box = ANY(%(boxes)s)
+  AND round IS NOT NULL AND site IS NOT NULL
+"""
+
 COVERED_CELLS = """
 SELECT DISTINCT c.round, c.area FROM testing_coverage c
 WHERE c.district = %(district)s AND c.round = ANY(%(rounds)s) AND c.person = ANY(%(people)s)
@@ -465,9 +471,13 @@ def derive_tubes(cursor: Any, touched: Touched) -> tuple[set[str], set[str]]:
 
 
 def derive_boxes(cursor: Any, touched: Touched) -> None:
-    """Recompute box rows: one statement."""
+    """Recompute box rows; notes the points whose boxes they are, before and after."""
     if touched.boxes:
-        cursor.execute(BOXES, touched.parameters(boxes=touched.boxes))
+        parameters = touched.parameters(boxes=touched.boxes)
+        for statement in (BOX_POINTS, BOXES, BOX_POINTS):
+            cursor.execute(statement, parameters)
+            if statement is BOX_POINTS:
+                touched.sites.update(cursor.fetchall())
 
 
 def derive_coverage(cursor: Any, touched: Touched, people: Sequence[UUID], rounds: Sequence[int]) -> None:
