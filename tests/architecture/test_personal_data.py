@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -120,6 +121,8 @@ KEY = "of-a-test-only-0123456789"
 def remains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remains]:
     folder = tmp_path_factory.mktemp("data")
     with temporary_cluster() as cluster:
+        (cluster.data / "local.conf").write_text("wal_compression = off\n")  # so that nothing hides in it
+        os.kill(int((cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGHUP)
         environment = os.environ | {
             "DATABASE_URL": cluster.url,
             "DABAI_DATA": str(folder),
