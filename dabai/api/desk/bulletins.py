@@ -45,7 +45,7 @@ class BulletinOut(Schema):
     corrects: int | None
     state: str
     cut_off: datetime
-    figures: dict[str, float | None]
+    figures: dict[str, int | float | None]
     comment: str
     text_zh: str
     text_en: str

@@ -104,7 +104,7 @@ class FiguresOut(Schema):
     """Live figures by id (``dabai.figures.definitions``); null where a figure can't be known."""
 
     as_of: datetime | None
-    figures: dict[str, float | None]
+    figures: dict[str, int | float | None]
 
 
 class FiguresQuery(Schema):
