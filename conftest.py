@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from dabai.access.actions import forget_check_ins
 from dabai.access.guard import UNKNOWN_TOKENS, WRONG_CODES
 from dabai.access.keys import forget_rings
 from dabai.access.login import forget_failures
@@ -25,7 +24,6 @@ def _fresh_memory() -> Iterator[None]:
     yield
     forget_rings()
     forget_devices()
-    forget_check_ins()
     forget_failures()
     for failures in (UNKNOWN_TOKENS, WRONG_CODES):
         failures.forget()

@@ -5,11 +5,10 @@ the same transaction. Nothing is deleted: assignments and scopes end, a device i
 """
 
 import re
-import time
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
@@ -35,8 +34,6 @@ FIRST_ADMIN_LOCK = 7_346
 KINDS_OF_DEVICE = ("phone", "lab", "reader")
 # A device's first scope has no beginning: what was written on paper before it came is typed into it afterwards.
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
-CHECK_IN_SECONDS = 2.0
-REMEMBERED = 20_000
 
 
 # ---- audit
@@ -491,56 +488,47 @@ def revoke_device(*, device: Device, by: User | None, reason: str, lost: bool = 
     queries.forget_devices()
 
 
+class Contact(NamedTuple):
+    """What a device says of itself on its way."""
+
+    device: UUID
+    at: datetime
+    highest_seq: int = 0
+    unsent: int = 0
+    skew: timedelta = timedelta(0)
+    app: str = ""
+
+
+# Rows are locked in one order, because two web processes may have heard of the same devices.
 CHECK_IN = """
-WITH quick AS (SELECT set_config('synchronous_commit', 'off', true))
+WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
+said AS (
+    SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::bigint[], %s::int[], %s::bigint[], %s::text[])
+        AS c(device, at, highest_seq, unsent, skew_ms, app)
+), locked AS MATERIALIZED (
+    SELECT d.id FROM access_device d, quick WHERE d.id IN (SELECT device FROM said) ORDER BY d.id FOR NO KEY UPDATE OF d
+)
 UPDATE access_device d
-SET last_contact = greatest(d.last_contact, %s), highest_seq = greatest(d.highest_seq, %s), unsent = %s, skew_ms = %s,
-    app_version = coalesce(nullif(%s, ''), d.app_version)
-FROM quick WHERE d.id = %s
+SET last_contact = greatest(d.last_contact, c.at), highest_seq = greatest(d.highest_seq, c.highest_seq),
+    unsent = c.unsent, skew_ms = c.skew_ms, app_version = coalesce(nullif(c.app, ''), d.app_version)
+FROM locked l JOIN said c ON c.device = l.id WHERE d.id = l.id
 """
 
 
-def check_in(
-    *, device: UUID, highest_seq: int, unsent: int, skew: timedelta = timedelta(0), app: str = "", always: bool = False
-) -> bool:
-    """Note what a device says of itself on its way: one UPDATE, not waited for on disk; True when it was written.
+def check_in(contacts: Iterable[Contact]) -> None:
+    """Note what devices say of themselves: one UPDATE, not waited for on disk. Of one device the last words count.
 
-    At most one write every two seconds for a device that says nothing new about whether it still holds facts, so that a
-    phone that posts tube after tube does not cost two commits each. Call it outside the facts' transaction.
+    Call it outside the facts' transaction; the intake does, once a second for all that were heard of.
     """
-    if not (_check_ins.is_due(device, unsent > 0) or always):
-        return False
-    milliseconds = int(skew / timedelta(milliseconds=1))
-    with connection.cursor() as cursor:
-        cursor.execute(CHECK_IN, [clock.now(), highest_seq, unsent, milliseconds, app[:40], device])
-    return True
-
-
-class CheckIns:
-    """When this process last wrote each device, and whether it then held facts."""
-
-    def __init__(self) -> None:
-        self._last: dict[UUID, tuple[float, bool]] = {}
-
-    def is_due(self, device: UUID, holds: bool) -> bool:
-        """Whether to write now; remembers that it was."""
-        now = time.monotonic()
-        at, held = self._last.get(device, (now - CHECK_IN_SECONDS, holds))
-        if held == holds and now - at < CHECK_IN_SECONDS:
-            return False
-        if len(self._last) > REMEMBERED:
-            self._last.clear()
-        self._last[device] = (now, holds)
-        return True
-
-    def forget(self) -> None:
-        """Forget every device (between tests)."""
-        self._last.clear()
-
-
-_check_ins = CheckIns()
-
-
-def forget_check_ins() -> None:
-    """Write every device's next contact (between tests)."""
-    _check_ins.forget()
+    latest: dict[UUID, Contact] = {}
+    for one in contacts:
+        before = latest.get(one.device, one)
+        highest = max(one.highest_seq, before.highest_seq)
+        latest[one.device] = one._replace(highest_seq=highest, app=one.app or before.app)
+    rows = [
+        (one.device, one.at, one.highest_seq, one.unsent, int(one.skew / timedelta(milliseconds=1)), one.app[:40])
+        for one in latest.values()
+    ]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(CHECK_IN, [list(column) for column in zip(*rows, strict=True)])

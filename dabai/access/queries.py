@@ -197,34 +197,65 @@ def read_device(digest: bytes) -> DeviceContext | None:
     return DeviceContext(*row[:8], scopes=tuple(scopes), token_hash=digest)
 
 
+# What every change of a device alters: a new scope, an ended one, a revocation, a loss.
+CHANGES = """
+SELECT (SELECT (count(*), max(id), count(valid_to), max(valid_to))::text FROM access_device_scope),
+       (SELECT (count(revoked_at), count(lost_at), max(revoked_at), max(lost_at))::text FROM access_device)
+"""
+
+
 class DeviceMemory:
-    """Devices that this process has just seen, by digest of their token: for two seconds, the last 20,000 of them."""
+    """Devices that this process has met, by digest of their token: the last 20,000 of them, until any device changes.
+
+    Phones post every few minutes each, so remembering them for a moment would save nothing: instead one thread asks
+    every two seconds whether any device was changed, and then all are read again when they come.
+    """
 
     def __init__(self) -> None:
-        self._held: OrderedDict[bytes, tuple[float, DeviceContext]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._held: OrderedDict[bytes, tuple[int, DeviceContext]] = OrderedDict()
+        self._lock, self._looking = threading.Lock(), threading.Lock()
+        self._looked_at = float("-inf")
+        self._seen: tuple[Any, ...] | None = None
+        self._generation = 0
 
-    def get(self, digest: bytes) -> DeviceContext | None:
-        """What is remembered and fresh."""
+    def generation(self) -> int:
+        """A number that changes when any device has changed."""
+        if time.monotonic() - self._looked_at > REMEMBER_SECONDS and self._looking.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+        return self._generation
+
+    def _look(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(CHANGES)
+            seen = cursor.fetchone()
+        self._generation += seen != self._seen
+        self._seen, self._looked_at = seen, time.monotonic()
+
+    def get(self, digest: bytes, generation: int) -> DeviceContext | None:
+        """What is remembered and still holds."""
         held = self._held.get(digest)
-        return held[1] if held and time.monotonic() - held[0] < REMEMBER_SECONDS else None
+        return held[1] if held and held[0] == generation else None
 
     def has_met(self, digest: bytes) -> bool:
         """Whether this token was ever a device's, as far as this process remembers."""
         return digest in self._held
 
-    def put(self, digest: bytes, device: DeviceContext) -> None:
-        """Remember a device, forgetting the one that was read longest ago."""
+    def put(self, digest: bytes, device: DeviceContext, generation: int) -> None:
+        """Remember a device that was read in this generation, forgetting the one that was read longest ago."""
         with self._lock:
-            self._held[digest] = (time.monotonic(), device)
+            self._held[digest] = (generation, device)
             self._held.move_to_end(digest)
             while len(self._held) > REMEMBERED:
                 self._held.popitem(last=False)
 
     def forget(self) -> None:
-        """Forget every device."""
+        """Forget every device, and ask again whether any changed."""
         with self._lock:
             self._held.clear()
+        self._looked_at = float("-inf")
 
 
 _devices = DeviceMemory()
@@ -232,18 +263,19 @@ _devices = DeviceMemory()
 
 def authenticate_digest(digest: bytes, *, reread: bool = False) -> DeviceContext | None:
     """The device whose token has this digest; from memory unless ``reread``."""
-    found = None if reread else _devices.get(digest)
+    generation = _devices.generation()
+    found = None if reread else _devices.get(digest, generation)
     if found is None:
         found = read_device(digest)
         if found is not None:
-            _devices.put(digest, found)
+            _devices.put(digest, found, generation)
     return found
 
 
 def authenticate_device(token: str, *, reread: bool = False) -> DeviceContext | None:
     """The device of this token, revoked ones too (they may still post); None for a token that never was one.
 
-    Remembered for two seconds; ``reread`` asks the database, as one does before refusing something.
+    A change is seen within two seconds; ``reread`` asks the database, as one does before refusing something.
     """
     return authenticate_digest(token_digest(token), reread=reread)
 

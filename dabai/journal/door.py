@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from dabai.access.actions import Contact
 from dabai.access.models import User
 from dabai.access.queries import DeviceContext, grants_of
 from dabai.access.rules import REPORTS, Grant, in_force, in_operation
@@ -85,11 +86,20 @@ class DeskReporter:
         return any(kind in REPORTS[grant.role] and area.startswith(grant.area) for grant in self.held)
 
 
-def submit_device(reporter: DeviceReporter, raws: Sequence[Any], sent_at: datetime | None) -> list[Receipt]:
-    """Facts of a device's request, with receipts in the order sent."""
+def submit_device(
+    reporter: DeviceReporter,
+    raws: Sequence[Any],
+    sent_at: datetime | None,
+    *,
+    highest_seq: int = 0,
+    unsent: int = 0,
+    app: str = "",
+) -> list[Receipt]:
+    """Facts of a device's request, with receipts in the order sent; the rest is what the device says of itself."""
     received_at = clock.now()
     skew = measured_skew(sent_at, received_at)
-    return submit(read_facts(raws, kinds=kinds(), reporter=reporter, received_at=received_at, skew=skew))
+    facts = read_facts(raws, kinds=kinds(), reporter=reporter, received_at=received_at, skew=skew)
+    return submit(facts, Contact(reporter.context.id, received_at, highest_seq, unsent, skew, app))
 
 
 def submit_desk(*, user: User, operation: int, facts: Sequence[dict[str, Any]]) -> list[Receipt]:

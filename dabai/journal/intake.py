@@ -19,6 +19,7 @@ from uuid import UUID
 import orjson
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
+from dabai.access.actions import Contact, check_in
 from dabai.access.keys import ring
 from dabai.journal.kinds import Fact, Kinds
 from dabai.journal.models import Verdict
@@ -30,6 +31,7 @@ SEQ_LOCK = 7_341
 GROUP_FACTS = 2_000
 GROUP_WAIT = 0.002
 COMMIT_TIMEOUT = 30.0
+CHECK_IN_SECONDS = 1.0
 
 
 class Receipt(NamedTuple):
@@ -243,22 +245,29 @@ def commit_retrying(facts: Sequence[Fact], tries: int = 3) -> list[Receipt]:
 
 @dataclass(slots=True)
 class Submission:
-    """One request's facts on their way to the writer."""
+    """One request's facts on their way to the writer, and what their device said of itself."""
 
     facts: list[Fact]
     done: "Future[list[Receipt]]"
+    contact: Contact | None = None
 
 
 class GroupWriter(threading.Thread):
-    """The writer thread of a process: commits what arrives together in one transaction with its own connection."""
+    """The writer thread of a process: commits what arrives together in one transaction with its own connection.
+
+    What devices say of themselves is written beside it, once a second for all of them: they are many, and a statement
+    for each request would cost as much as its facts.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="dabai-intake", daemon=True)
         self.waiting: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self.contacts: list[Contact] = []
+        self.check_in_at = 0.0
 
-    def submit(self, facts: list[Fact]) -> list[Receipt]:
+    def submit(self, facts: list[Fact], contact: Contact | None = None) -> list[Receipt]:
         """Hand in a request's facts and wait for their receipts (after COMMIT)."""
-        submission = Submission(facts, Future())
+        submission = Submission(facts, Future(), contact)
         self.waiting.put(submission)
         return submission.done.result(COMMIT_TIMEOUT)
 
@@ -266,11 +275,13 @@ class GroupWriter(threading.Thread):
         """Commit group after group, until told to stop."""
         while group := self.gather():
             self.commit_group(group)
+            self.hear(group)
+        self.check_in()
         connection.close()
 
     def gather(self) -> list[Submission]:
         """Wait for a request, then take what else arrives within a moment, up to a number of facts. Empty: stop."""
-        first = self.waiting.get()
+        first = self.first()
         if first is None:
             return []
         group = [first]
@@ -288,6 +299,30 @@ class GroupWriter(threading.Thread):
             count += len(more.facts)
         return group
 
+    def first(self) -> Submission | None:
+        """The next request; while nothing comes, devices that were heard of are written down when it is time."""
+        while self.contacts:
+            try:
+                return self.waiting.get(timeout=max(0.0, self.check_in_at - time.monotonic()))
+            except queue.Empty:
+                self.check_in()
+        return self.waiting.get()
+
+    def hear(self, group: list[Submission]) -> None:
+        """Remember what the devices of a group said; write it down when the last time is a second ago."""
+        self.contacts += [one.contact for one in group if one.contact is not None]
+        if time.monotonic() >= self.check_in_at:
+            self.check_in()
+
+    def check_in(self) -> None:
+        """Write down what devices said. It is said again with the next request, so a database that is away loses it."""
+        contacts, self.contacts = self.contacts, []
+        self.check_in_at = time.monotonic() + CHECK_IN_SECONDS
+        try:
+            check_in(contacts)
+        except Error:
+            connection.close()
+
     def commit_group(self, group: list[Submission]) -> None:
         """One transaction for each district of the group; whatever fails is rerun request by request."""
         districts: dict[int, list[Submission]] = defaultdict(list)
@@ -298,7 +333,7 @@ class GroupWriter(threading.Thread):
                 receipts = iter(commit([fact for one in submissions for fact in one.facts]))
                 for one in submissions:
                     one.done.set_result([next(receipts) for _ in one.facts])
-            except Exception:  # noqa: BLE001 - whatever it was, each request is answered for itself
+            except Exception:
                 self.commit_each(submissions)
 
     def commit_each(self, submissions: list[Submission]) -> None:
@@ -306,7 +341,7 @@ class GroupWriter(threading.Thread):
         for one in submissions:
             try:
                 one.done.set_result(commit_retrying(one.facts))
-            except Exception as error:  # noqa: BLE001 - handed to the waiting request
+            except Exception as error:
                 one.done.set_exception(error)
 
 
@@ -332,9 +367,12 @@ def stop_writer() -> None:
             one.join(COMMIT_TIMEOUT)
 
 
-def submit(facts: list[Fact]) -> list[Receipt]:
+def submit(facts: list[Fact], contact: Contact | None = None) -> list[Receipt]:
     """Store a request's facts through the group writer; receipts in the order sent."""
-    return writer().submit(facts) if facts else []
+    if not facts:
+        check_in([contact] if contact else [])
+        return []
+    return writer().submit(facts, contact)
 
 
 __all__ = ["Kinds", "Receipt", "commit", "commit_retrying", "store", "submit"]

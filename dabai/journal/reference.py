@@ -4,6 +4,7 @@ Remembered for a second, and read again before anything is refused for being unk
 moment ago is never the reason for a refusal. They come through a reader that ``dabai.registry`` plugs in.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Reference:
 
 Parts = tuple[int, dict[int, SiteReference], dict[int, RoundReference]]
 _known: dict[int, Reference] = {}
+_renewing = threading.Lock()  # when it has grown old, one thread reads it again and the others go on with the old
 _read_parts: list[Callable[[int], Parts]] = []
 
 
@@ -57,9 +59,20 @@ def plug(reader: Callable[[int], Parts]) -> None:
 def reference(operation: int, *, fresh: bool = False) -> Reference:
     """The reference data of an operation; ``fresh`` reads it now."""
     known = _known.get(operation)
-    if known is None or fresh or time.monotonic() - known.read_at > AGE:
-        known = _known[operation] = read(operation)
+    if known is None or fresh:
+        return renew(operation)
+    if time.monotonic() - known.read_at > AGE and _renewing.acquire(blocking=False):
+        try:
+            return renew(operation)
+        finally:
+            _renewing.release()
     return known
+
+
+def renew(operation: int) -> Reference:
+    """Read the operation's reference data now, and remember it."""
+    found = _known[operation] = read(operation)
+    return found
 
 
 def forget() -> None:

@@ -97,7 +97,8 @@ def installation() -> Iterator[Installation]:
 
 def migrate(url: str) -> None:
     """Bring the tables of a database up to date."""
-    subprocess.run([sys.executable, "-m", "dabai.commands", "migrate"], env=os.environ | {"DATABASE_URL": url}, check=True, stdout=subprocess.DEVNULL)
+    argv = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(argv, env=os.environ | {"DATABASE_URL": url}, check=True)
 
 
 def free_port() -> int:

@@ -1,12 +1,14 @@
 """Pairing, scopes, contacts, gaps: what a desk knows of its devices."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 
 from dabai.access import actions, codes, queries
+from dabai.access.actions import Contact
 from dabai.access.models import AuditEntry, Device, DeviceScope, PairingCode
 from dabai.access.queries import Gap, authenticate_device
 from dabai.kernel import clock
@@ -52,7 +54,7 @@ def test_a_code_turns_a_phone_into_a_device_once(drill, manager):
     assert (seen.id, seen.district, seen.revoked, seen.lost) == (device.pk, 340602, False, False)
     assert seen.covers(point.pk, point.area, clock.now())
     assert not seen.covers(drill.points[1].pk, drill.points[1].area, clock.now())
-    actions.check_in(device=device.pk, highest_seq=0, unsent=0)
+    actions.check_in([heard(device, highest_seq=0, unsent=0)])
     assert refusal(actions.pair_device, code=code, name="", app="") == "access.code_used"
 
 
@@ -172,17 +174,43 @@ def test_a_token_that_never_was_is_nobodys():
     assert authenticate_device("x" * 43) is None
 
 
-def test_a_device_is_read_once_in_two_seconds(phone, django_assert_num_queries, monkeypatch):
-    _, token = phone
+def test_devices_are_read_once_until_one_of_them_changes(phone, drill, django_assert_num_queries, monkeypatch):
+    device, token = phone
     queries.forget_devices()
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # whether any has changed, and this one
         for _ in range(5):
             authenticate_device(token)
     with django_assert_num_queries(1):
         authenticate_device(token, reread=True)
     monkeypatch.setattr(queries, "REMEMBER_SECONDS", 0.0)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1):  # none has
         authenticate_device(token)
+    DeviceScope.objects.filter(device=device).update(valid_to=clock.now())
+    with django_assert_num_queries(2):
+        seen = authenticate_device(token)
+    assert seen is not None
+    assert not seen.covers(drill.points[0].pk, drill.points[0].area, clock.now())
+
+
+@pytest.mark.parametrize("change", ["scope", "revoked_at", "lost_at"])
+def test_every_change_of_a_device_is_seen(phone, drill, monkeypatch, change):
+    device, token = phone
+    monkeypatch.setattr(queries, "REMEMBER_SECONDS", 0.0)
+    before = authenticate_device(token)
+    if change == "scope":
+        DeviceScope.objects.create(device=device, area=drill.streets[1], valid_from=clock.now())
+    else:
+        Device.objects.filter(pk=device.pk).update(**{change: clock.now()})
+    assert authenticate_device(token) != before
+
+
+def test_one_asks_whether_a_device_changed_and_the_others_go_on(phone, monkeypatch):
+    _, token = phone
+    before = authenticate_device(token)
+    monkeypatch.setattr(queries, "REMEMBER_SECONDS", 0.0)
+    with queries._devices._looking:
+        monkeypatch.setattr(queries, "read_device", None)
+        assert authenticate_device(token) is before
 
 
 def test_what_is_remembered_is_bounded(phone, monkeypatch):
@@ -191,33 +219,50 @@ def test_what_is_remembered_is_bounded(phone, monkeypatch):
     assert seen is not None
     memory = queries.DeviceMemory()
     for n in range(4):
-        memory.put(bytes([n]), seen)
+        memory.put(bytes([n]), seen, 1)
     assert [memory.has_met(bytes([n])) for n in range(4)] == [False, False, True, True]
+    assert memory.get(bytes([3]), 1) is seen
+    assert memory.get(bytes([3]), 2) is None
 
 
 # ---- contacts
 
 
+def heard(device: Device, **said: Any) -> Contact:
+    """A device said this of itself, now."""
+    return Contact(device.pk, clock.now(), **said)
+
+
 def test_a_contact_is_one_statement_and_keeps_the_highest_number(phone, django_assert_num_queries):
     device, _ = phone
     with django_assert_num_queries(1):
-        assert actions.check_in(device=device.pk, highest_seq=90, unsent=3, skew=timedelta(seconds=-2), app="1.1")
-    actions.check_in(device=device.pk, highest_seq=40, unsent=0)
+        actions.check_in([heard(device, highest_seq=90, unsent=3, skew=timedelta(seconds=-2), app="1.1")])
+    actions.check_in([heard(device, highest_seq=40)])
     row = Device.objects.get(pk=device.pk)
     assert (row.highest_seq, row.unsent, row.skew_ms, row.app_version) == (90, 0, 0, "1.1")
     assert row.last_contact is not None
 
 
-def test_a_steady_phone_is_written_every_two_seconds_only(phone, monkeypatch):
+def test_many_contacts_are_one_statement_and_the_last_words_of_each_count(phone, drill, django_assert_num_queries):
     device, _ = phone
-    actions.forget_check_ins()
-    written = [actions.check_in(device=device.pk, highest_seq=n, unsent=0) for n in range(5)]
-    assert written == [True, False, False, False, False]
-    assert actions.check_in(device=device.pk, highest_seq=6, unsent=4)
-    assert not actions.check_in(device=device.pk, highest_seq=6, unsent=3)
-    assert actions.check_in(device=device.pk, highest_seq=6, unsent=0)
-    monkeypatch.setattr(actions, "CHECK_IN_SECONDS", 0.0)
-    assert actions.check_in(device=device.pk, highest_seq=6, unsent=0)
+    code = actions.issue_pairing_code(operation=drill.id, name="手机02", by=None, area=drill.streets[0])
+    other = actions.pair_device(code=code, name="", app="")[0]
+    said = [
+        heard(device, highest_seq=7, unsent=2, app="1.2"),
+        heard(other, highest_seq=3, unsent=1),
+        heard(device, highest_seq=6),
+    ]
+    with django_assert_num_queries(1):
+        actions.check_in(said)
+    rows = dict(Device.objects.values_list("pk", "highest_seq"))
+    assert rows == {device.pk: 7, other.pk: 3}
+    device.refresh_from_db()
+    assert (device.unsent, device.app_version) == (0, "1.2")
+
+
+def test_nothing_heard_is_no_statement(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        actions.check_in([])
 
 
 # ---- gaps and silence
@@ -248,7 +293,7 @@ def arrive(drill, device, *numbers: int | None) -> None:
 )
 def test_what_a_device_made_and_did_not_deliver(phone, drill, highest, came, missing):
     device, _ = phone
-    actions.check_in(device=device.pk, highest_seq=highest, unsent=0, always=True)
+    actions.check_in([heard(device, highest_seq=highest, unsent=0)])
     arrive(drill, device.pk, *came)
     found = [(gap.first, gap.last) for gap in queries.device_gaps(drill.id)]
     assert found == missing
@@ -271,7 +316,7 @@ def test_gaps_of_all_devices_are_one_statement(phone, drill, django_assert_num_q
 def test_the_list_of_devices_says_what_is_missing_and_who_is_silent(phone, drill, cast):
     device, _ = phone
     arrive(drill, device.pk, 1, 4)
-    actions.check_in(device=device.pk, highest_seq=4, unsent=0, always=True)
+    actions.check_in([heard(device, highest_seq=4, unsent=0)])
     code = actions.issue_pairing_code(
         operation=drill.id, name="手机02", by=None, area=drill.streets[1], holder=cast.courier.user
     )
@@ -291,9 +336,9 @@ def test_the_list_of_devices_says_what_is_missing_and_who_is_silent(phone, drill
 
 def test_a_device_heard_of_long_ago_or_still_holding_facts_is_silent(phone, drill):
     device, _ = phone
-    actions.check_in(device=device.pk, highest_seq=0, unsent=2, always=True)
+    actions.check_in([heard(device, highest_seq=0, unsent=2)])
     assert queries.devices_of(drill.id)[0].silent
-    actions.check_in(device=device.pk, highest_seq=0, unsent=0, always=True)
+    actions.check_in([heard(device, highest_seq=0, unsent=0)])
     assert not queries.devices_of(drill.id)[0].silent
     later = clock.now() + timedelta(hours=1)
     assert queries.devices_of(drill.id, at=later)[0].silent
