@@ -20,6 +20,8 @@ from typing import Any
 from dabai.kernel.refusal import Refusal
 
 LONGEST = 4000
+# Templates look a form up by key first, so no question may be called like a part of the form.
+RESERVED = frozenset({"fields", "submit", "action", "danger", "error", "errors", "multipart"})
 
 
 @dataclass(slots=True)
@@ -40,6 +42,12 @@ class Field:
     accept: str = ""
     autocomplete: str = "off"
     error: Refusal | None = None
+    key: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of the input: several forms of a page may ask for a reason."""
+        return f"f-{self.key}-{self.name}" if self.key else f"f-{self.name}"
 
     @property
     def label_key(self) -> str:
@@ -131,5 +139,8 @@ class Form:
 
 
 def form(*fields: Field, submit: str = "save", action: str = "", danger: bool = False) -> Form:
-    """A form of these fields."""
+    """A form of these fields. ``submit`` names its button, and tells it from the other forms of a page."""
+    for one in fields:
+        assert one.name not in RESERVED, one.name
+        one.key = submit
     return Form(list(fields), submit, action, danger)

@@ -209,7 +209,7 @@ def test_every_address_that_changes_something_survives_nonsense(as_, scene):
     }
     rubbish = {
         "reason": "\0" * 3,
-        "fields": "nothing",
+        "what": "nothing",
         "other": "x",
         "round": "x",
         "pick": "x",

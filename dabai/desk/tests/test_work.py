@@ -70,20 +70,20 @@ def test_a_reveal_takes_a_reason_and_is_logged(as_, scene):
     page = said(manager.get(f"/people/{person}/"))
     url = f"/people/{person}/do/reveal/"
     assert not re.search(r"340602\d{11}[\dX]", page)
-    refused = manager.post(url, {"fields": ["number"], "reason": ""})
+    refused = manager.post(url, {"what": ["number"], "reason": ""})
     assert not AuditEntry.objects.filter(action="people.revealed").exists()
     assert not re.search(r"340602\d{11}[\dX]", said(refused))
-    shown = manager.post(url, {"fields": ["number", "name"], "reason": "电话核实"})
+    shown = manager.post(url, {"what": ["number", "name"], "reason": "电话核实"})
     assert re.search(r"340602\d{11}[\dX]", said(shown))
     entry = AuditEntry.objects.get(action="people.revealed")
     assert (entry.subject, entry.reason) == (f"person/{person}", "电话核实")
-    assert as_("lab_reviewer").post(url, {"fields": ["number"], "reason": "x"}).status_code == 403
+    assert as_("lab_reviewer").post(url, {"what": ["number"], "reason": "x"}).status_code == 403
     assert "电话核实" in said(as_("auditor").get("/audit/"))
 
 
 def test_people_are_found_by_whole_numbers_and_never_in_an_address(as_, scene):
     manager = as_("round_manager")
-    shown = manager.post(f"/people/{scene.residents[0]}/do/reveal/", {"fields": ["number"], "reason": "x"})
+    shown = manager.post(f"/people/{scene.residents[0]}/do/reveal/", {"what": ["number"], "reason": "x"})
     number = re.search(r"340602\d{11}[\dX]", said(shown))[0]
     found = manager.post("/search/", {"q": number})
     assert (found.status_code, str(scene.residents[0]) in said(found)) == (200, True)

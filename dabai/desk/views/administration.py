@@ -510,7 +510,7 @@ def as_file(made: province.Exported) -> HttpResponse:
 def audit_list(request: HttpRequest) -> HttpResponse:
     """Who did or saw what, when and why; newest first."""
     access, lang = access_of(request), language_of(request)
-    action, subject = request.GET.get("action", "")[:40], request.GET.get("subject", "")[:80]
+    action, subject = request.GET.get("did", "")[:40], request.GET.get("subject", "")[:80]
     rows_found = queries.audit_rows(
         areas=access.areas(Permission.SEE_AUDIT) or [""],
         action=action.replace("\0", ""),
@@ -534,7 +534,7 @@ def audit_list(request: HttpRequest) -> HttpResponse:
     ]
     looks = queries.who_looked_most(access.operation_id, clock.now() - timedelta(days=7)) if access.operation_id else []
     filters = form(
-        Field("subject", value=subject, label="audit_subject"), Field("action", value=action, label="audit_action")
+        Field("subject", value=subject, label="audit_subject"), Field("did", value=action, label="audit_action")
     )
     return show(
         request,

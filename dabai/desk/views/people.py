@@ -197,7 +197,7 @@ def reveal_form(request: HttpRequest, found: MaskedPerson) -> Form:
     """Which fields, and why."""
     options = [(name, text(request, f"desk.revealed.{name}")) for name in actions.REVEALABLE]
     return form(
-        Field("fields", "checks", value=["name", "phone"], options=options, required=True),
+        Field("what", "checks", value=["name", "phone"], options=options, required=True),
         Field("reason", required=True, help="reveal"),
         submit="reveal",
     )
@@ -290,7 +290,7 @@ def revealed(request: HttpRequest, found: MaskedPerson, asked: Form) -> dict[str
     """The fields, readable; logged before they are shown."""
     user = access_of(request).user
     operation = operation_of(request).pk
-    return actions.reveal(by=user, operation=operation, person=found.id, fields=asked["fields"], reason=asked["reason"])
+    return actions.reveal(by=user, operation=operation, person=found.id, fields=asked["what"], reason=asked["reason"])
 
 
 def do_correct(request: HttpRequest, found: MaskedPerson, asked: Form) -> None:

@@ -30,7 +30,7 @@
     }
     const row = document.querySelector("tr.at");
     const actions = {
-      "/": () => document.querySelector(".search input")?.focus(),
+      "/": () => document.querySelector(".search input[type=search]")?.focus(),
       j: () => move(1),
       k: () => move(-1),
       g: () => { waitingForPlace = true; },
