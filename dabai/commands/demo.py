@@ -22,12 +22,13 @@ SCENARIO = "duji-drill"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--scale", type=float, default=1.0, metavar="F")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="people scale, points do not (0.01 to 1)")
+    parser.add_argument("--rate", type=float, metavar="X", help="drill seconds per second (default: what is bearable)")
     parser.add_argument("--exit", action="store_true", help="stop the server when the bulletin is printed")
 
 
 def run(args: argparse.Namespace) -> int:
-    scenario = read_scenario(SCENARIO, args.scale, None)
+    scenario = read_scenario(SCENARIO, args.scale, args.rate)
     check_port("127.0.0.1", args.port)
     folder = data_folder() / "demo"
     if is_served(folder):
@@ -35,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     make_folders(data_folder(), unprivileged())
     shutil.rmtree(folder, ignore_errors=True)
     bar = Bar()
-    with own_server(folder, args.port, keep=True) as server:
-        replay = Replay(scenario, server, bar, Sabotage(None))
+    with own_server(folder, args.port, keep=True, steady=args.rate is not None) as server:
+        replay = Replay(scenario, server, bar, Sabotage())
         try:
             verdict = replay.run()
         except (ScenarioError, Refused, Unreachable) as problem:
@@ -44,29 +45,35 @@ def run(args: argparse.Namespace) -> int:
         finally:
             bar.end()
         assert replay.offices is not None
-        present(verdict, replay.offices, server)
+        present(verdict)
         if not args.exit:
+            server.calm(replay.clock.now())
+            invite(replay.offices, server)
             stay(server)
     return 0 if verdict.ok else 1
 
 
-def present(verdict: Verdict, offices: Offices, server: OwnServer) -> None:
-    """The bulletin, how long it took, and how to get in."""
+def present(verdict: Verdict) -> None:
+    """The bulletin, whether all agrees, and how long it took."""
     print(verdict.bulletins[0]["text_zh"], end="\n\n")
     show(verdict)
     seconds = verdict.counts["seconds"]
     before = sum(value for part, value in seconds.items() if part not in ("replay", "comparison"))
     print(tell("demo_seconds", set_up=f"{before:.0f}", replay=f"{seconds['replay']:.0f}"))
+
+
+def invite(offices: Offices, server: OwnServer) -> None:
+    """Where the desk is, and how to get in."""
     print(tell("demo_url", url=server.url))
     print(tell("demo_log_ins"))
     for account in offices.log_ins:
         role = tell("desk." + account.username.partition(".")[0])
         print(f"  {account.username:<10} {account.password}  {role}")
+    print(tell("demo_stay"), flush=True)
 
 
 def stay(server: OwnServer) -> None:
     """Wait for Ctrl-C, or for the server to end."""
-    print(tell("demo_stay"), flush=True)
     try:
         while server.process is not None and server.process.poll() is None:
             time.sleep(0.5)

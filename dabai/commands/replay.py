@@ -29,9 +29,12 @@ HELP = "replay a scenario through the public interfaces and compare with what wa
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a folder of scenarios/, or a path")
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="people scale, points do not (0.01 to 1)")
-    parser.add_argument("--rate", type=float, metavar="X", help="drill seconds per second (default: the scenario's)")
+    parser.add_argument(
+        "--rate", type=float, metavar="X", help="drill seconds per second (default: what the machine bears)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--sabotage", choices=SABOTAGES, help="spoil one thing on its way in: the replay must fail")
+    spoil = "spoil one thing on its way in: the replay must fail; repeat for several"
+    parser.add_argument("--sabotage", action="append", default=[], choices=SABOTAGES, help=spoil)
     parser.add_argument("--keep", action="store_true", help="keep the data folder of the replay's own server")
     parser.add_argument("--url", metavar="URL", help="an empty server on a drill clock, instead of one of our own")
     parser.add_argument("--first-admin", metavar="TOKEN", help="with --url: the link that it printed, or its token")
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     bar = Bar()
     with server_for(args) as server:
         try:
-            verdict = Replay(scenario, server, bar, Sabotage(args.sabotage)).run()
+            verdict = Replay(scenario, server, bar, Sabotage(*args.sabotage)).run()
         except (ScenarioError, Refused, Unreachable) as problem:
             raise ReplayTrouble("failed", problem=problem) from problem
         finally:
@@ -71,7 +74,7 @@ def server_for(args: argparse.Namespace) -> Iterator[GivenServer | OwnServer]:
         return
     folder = temporary_folder(unprivileged())
     try:
-        with own_server(folder, free_port(), keep=args.keep) as server:
+        with own_server(folder, free_port(), keep=args.keep, steady=args.rate is not None) as server:
             yield server
     finally:
         if args.keep:

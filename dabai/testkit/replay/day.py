@@ -48,7 +48,6 @@ class Day:
     skew: dict[str, timedelta]
     truth: RoundTruth
     caught_up: Callable[[], None]
-    flip: bool = False
     reports: Reports | None = None
     batches: list[Batch] = field(default_factory=list)
     joined: set[str] = field(default_factory=set)
@@ -91,7 +90,7 @@ class Day:
         refused = self.reports.expected_refusals
         facts = [fact for own in self.reports.by_device.values() for fact in own if fact.id not in refused]
         odd = {tube.scanned for tube in self.truth.tubes if tube.mishap or tube.fate}
-        self.senders.sabotage.aim(facts, odd)
+        self.senders.sabotage.aim(facts, odd, {person: key for key, person in self.offices.known.people.items()})
         self.senders.post(parcels(self.reports, self.offices.scenario.seed, self.batches), dict(first_seq))
         for device, own in self.reports.by_device.items():
             first_seq[device] = first_seq.get(device, 0) + len(own)
@@ -137,8 +136,8 @@ class Day:
 
     def _upload(self, batch: Batch) -> None:
         """The technician uploads the file; a second time by mistake, which must not matter."""
-        flip = self._flipped(batch)
-        file = result_file(batch, flip=flip)
+        flipped = next((tube.label for tube in batch.tubes if self.senders.sabotage.take(tube)), None)
+        file = result_file(batch, flip=flipped)
         fields = {"lab": str(self.offices.known.sites[batch.laboratory.code])}
         desk, path = self.offices.technician(batch.laboratory), f"operations/{self.offices.operation}/result-files"
         answers = [desk.upload(path, fields, file=file) for _ in range(2 if batch is self.batches[0] else 1)]
@@ -147,13 +146,6 @@ class Day:
                 self.findings.append(f"result file {file.name}: {answer['refused'][:3]}")
         if answers[0]["rows"] != len(batch.tubes):
             self.findings.append(f"result file {file.name}: {answers[0]['rows']} of {len(batch.tubes)} rows")
-
-    def _flipped(self, batch: Batch) -> str | None:
-        if not self.flip:
-            return None
-        tube = next((t for t in batch.tubes if not t.mishap and len(t.swabs) > 1), None)
-        self.flip = tube is None
-        return tube.label if tube else None
 
     def _review(self) -> None:
         self._decide("shenhe", "to_review", "testing.result_reviewed", {"verdict": "approved"}, spared=set())
@@ -311,14 +303,13 @@ def make_day(
     *,
     skew: dict[str, timedelta],
     caught_up: Callable[[], None],
-    flip: bool,
 ) -> Day:
     """Decide the truth of a round. Rounds must be made in their order: posts remember who has passed."""
     truth = play_round(world, plan)
     mishaps.go_wrong(truth, world.scenario.seed)
     if plan.number == world.scenario.field.get("held_back_in"):
         mishaps.held_back(truth, world.scenario.field["held_back"])
-    return Day(offices, senders, plan, skew, truth, caught_up, flip=flip)
+    return Day(offices, senders, plan, skew, truth, caught_up)
 
 
 def waiting_people(days: list[Day]) -> int:

@@ -84,17 +84,14 @@ class Replay:
         phones = [reports.phone_of(site, n) for site in self.scenario.points for n in range(1, site.stations + 1)]
         skew = wrong_clocks(random.Random(f"{self.scenario.seed}/clocks"), phones)
         for plan in self.scenario.rounds:
-            day = make_day(
-                self.offices, self.senders, world, plan,
-                skew=skew, caught_up=self._caught_up, flip=self.sabotage.what == "wrong-result" and not self.days,
-            )  # fmt: skip
+            day = make_day(self.offices, self.senders, world, plan, skew=skew, caught_up=self._caught_up)
             self.days.append(day)
         self.days[0].approve(self.first_seq)
 
     def _live(self) -> dict[str, Any]:
         """Keep every appointment in its time, while the phones send. The bulletin of the operation comes last."""
         assert self.offices is not None
-        self.clock.ask()
+        self.clock.set_anew()
         if self.clock.now() > self.days[0].plan.sessions[0].start:
             raise ScenarioError(f"the server's clock is past the first session: {self.clock.now():%Y-%m-%d %H:%M}")
         self.senders.start(self.offices.tokens, self.days[0].skew)
@@ -147,10 +144,12 @@ class Replay:
         if len(self.receipts.problems) > 20:
             problems.append(f"{len(self.receipts.problems)} problems with receipts in all")
         verdict = judge(self.offices, self.days, to_date, problems)
+        verdict.sabotage = {kind: bool(people & verdict.wrong) for kind, people in self.sabotage.people.items()}
         verdict.counts = {
             "facts": self.receipts.facts,
             "requests": self.receipts.requests,
             "still_waiting": waiting_people(self.days),
+            "rate": self.clock.rate,
             "seconds": self.seconds,
         }
         return verdict

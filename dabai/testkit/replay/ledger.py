@@ -23,16 +23,19 @@ class Expected(NamedTuple):
 
 @dataclass
 class Comparison:
-    """How many people (or tubes) were compared, and which differ. Examples have the driver's numbers, never a name."""
+    """How many people (or tubes) were compared, and which differ. Examples and ``wrong`` have the driver's numbers,
+    never a name."""
 
     compared: int = 0
     different: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
+    wrong: set[int] = field(default_factory=set)
 
-    def note(self, what: str, expected: object, actual: object) -> None:
+    def note(self, what: str, expected: object, actual: object, key: int | None = None) -> None:
         self.compared += 1
         if expected != actual:
             self.different += 1
+            self.wrong |= set() if key is None else {key}
             if len(self.examples) < EXAMPLES:
                 self.examples.append({"what": what, "expected": expected, "actual": actual})
 
@@ -90,7 +93,7 @@ def compare_people(truth: RoundTruth, rows: Iterable[Mapping[str, Any]], keys: M
         seen[key] = Expected(row["rostered"], row["samples"], tuple(sorted(row["tubes"])), row["outcome"])
     for key, wanted in expected.items():
         actual = seen.pop(key, None)
-        result.note(f"round {number}, person {key}", wanted._asdict(), actual._asdict() if actual else None)
+        result.note(f"round {number}, person {key}", wanted._asdict(), actual._asdict() if actual else None, key)
     for key, actual in seen.items():
         if actual.samples:
             result.note(f"round {number}, person {key}", None, actual._asdict())

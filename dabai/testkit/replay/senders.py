@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from dabai.testkit.replay.field import Tube
 from dabai.testkit.replay.phones import Parcel, as_json
 from dabai.testkit.replay.reports import Fact
 from dabai.testkit.replay.wire import Clock, Refused, Unreachable, Wire
 
 THREADS = 4
+FACT_SABOTAGES = {"drop", "rebind", "double"}
 HELD_POLL = 0.02
 
 
@@ -55,45 +57,69 @@ class Receipts:
 
 
 class Sabotage:
-    """Spoils one thing on its way in: the phones and the ledger know nothing of it."""
+    """Spoils a thing of each asked kind on its way in: the phones and the ledger know nothing of it.
 
-    def __init__(self, what: str | None) -> None:
-        self.what = what
-        self.fact: str | None = None
+    Each takes tubes of its own. ``people`` are the driver's numbers of those in whose records it must show.
+    """
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = set(kinds)
+        self.facts: dict[str, str] = {}
         self.other_tube = ""
-        self.twin = ""
+        self.tubes: set[str] = set()
+        self.people: dict[str, set[int]] = {}
 
-    def aim(self, facts: Iterable[Fact], spared: set[str]) -> None:
-        """Choose an ordinary sample of the round, and another tube's label."""
-        samples = [f for f in facts if f.kind == "testing.sample_taken" and f.body["tube"] not in spared]
-        if self.what not in ("drop", "rebind", "double") or self.fact or not samples:
-            return
-        chosen = samples[len(samples) // 2]
-        others = (f.body["tube"] for f in samples if f.body["site"] == chosen.body["site"])
-        tube = next((tube for tube in others if tube != chosen.body["tube"]), "")
-        self.fact, self.other_tube = chosen.id, tube or samples[0].body["tube"]
-        # A version 7 id like the first, one bit apart in its random part.
-        self.twin = str(uuid.UUID(int=uuid.UUID(chosen.id).int ^ 1))
+    def aim(self, facts: Iterable[Fact], spared: set[str], keys: Mapping[str, int]) -> None:
+        """Choose ordinary samples of people on the list. ``spared``: tubes that are odd as it is."""
+        samples = [f for f in facts if f.kind == "testing.sample_taken" and f.body["person"] in keys]
+        samples = [f for f in samples if f.body["tube"] not in spared]
+        for kind in sorted(self.kinds & FACT_SABOTAGES - set(self.people)):
+            free = [fact for fact in samples if fact.body["tube"] not in self.tubes]
+            if pair := _with_neighbour(free[len(free) // 2 :] + free):
+                chosen, other = pair
+                self.facts[chosen.id] = kind
+                self.people[kind] = {keys[chosen.body["person"]]}
+                self.tubes |= {chosen.body["tube"], other}
+                self.other_tube = other if kind == "rebind" else self.other_tube
+
+    def take(self, tube: Tube) -> bool:
+        """Whether this is the tube whose result is spoiled; it is the first ordinary pool that is offered."""
+        free = not tube.mishap and len(tube.swabs) > 1 and tube.label not in self.tubes
+        if "wrong-result" not in self.kinds or "wrong-result" in self.people or not free:
+            return False
+        self.people["wrong-result"] = {swab.person.key for swab in tube.swabs}
+        return True
 
     def spoil(self, body: dict[str, Any]) -> dict[str, Any]:
         """The request as it arrives."""
-        hit = [fact for fact in body["facts"] if fact["id"] == self.fact]
-        if not hit:
-            return body
-        if self.what == "drop":
-            body["facts"] = [fact for fact in body["facts"] if fact["id"] != self.fact]
-        elif self.what == "rebind":
-            hit[0]["body"] = hit[0]["body"] | {"tube": self.other_tube}
-        elif self.what == "double":
-            body["facts"] = [*body["facts"], hit[0] | {"id": self.twin}]
-        return body
+        facts: list[dict[str, Any]] = []
+        for fact in body["facts"]:
+            kind = self.facts.get(fact["id"])
+            if kind == "rebind":
+                fact["body"] = fact["body"] | {"tube": self.other_tube}
+            if kind != "drop":
+                facts.append(fact)
+            if kind == "double":
+                # A version 7 id like the first, one bit apart in its random part.
+                facts.append(fact | {"id": str(uuid.UUID(int=uuid.UUID(fact["id"]).int ^ 1))})
+        return body | {"facts": facts}
 
     def mend(self, parcel: Parcel, receipts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The receipts that the phone sees: it must not notice."""
         seen = {receipt["id"]: receipt for receipt in receipts}
-        if self.fact in {fact.id for fact in parcel.facts}:
-            seen.setdefault(self.fact, {"id": self.fact, "verdict": "accepted"})
+        for fact in parcel.facts:
+            if fact.id in self.facts:
+                seen.setdefault(fact.id, {"id": fact.id, "verdict": "accepted"})
         return [seen[fact.id] for fact in parcel.facts if fact.id in seen]
+
+
+def _with_neighbour(samples: list[Fact]) -> tuple[Fact, str] | None:
+    """The first sample at whose point there is another tube, and that tube."""
+    for fact in samples:
+        for other in samples:
+            if other.body["site"] == fact.body["site"] and other.body["tube"] != fact.body["tube"]:
+                return fact, other.body["tube"]
+    return None
 
 
 class Senders:

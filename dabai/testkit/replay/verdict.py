@@ -13,7 +13,7 @@ from dabai.testkit.replay.setting_up import Offices
 
 @dataclass
 class Verdict:
-    """What a replay found."""
+    """What a replay found. ``sabotage``: whether each kind shows in the records of those whom it was about."""
 
     people: dict[str, Any] = field(default_factory=dict)
     tubes: dict[str, Any] = field(default_factory=dict)
@@ -21,6 +21,8 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     bulletins: list[dict[str, Any]] = field(default_factory=list)
+    wrong: set[int] = field(default_factory=set)
+    sabotage: dict[str, bool] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -37,13 +39,15 @@ class Verdict:
             "tubes": self.tubes,
             "problems": self.problems,
             "counts": self.counts,
+            **({"sabotage": self.sabotage} if self.sabotage else {}),
         }
 
 
 def judge(offices: Offices, days: list[Day], to_date: Mapping[str, Any], problems: list[str]) -> Verdict:
     """Read everything back and compare. ``to_date``: the published bulletin of the operation."""
     verdict = Verdict(problems=problems, bulletins=[day.bulletin for day in days] + [dict(to_date)])
-    verdict.people = compare_everybody(offices, days).as_dict()
+    everybody = compare_everybody(offices, days)
+    verdict.people, verdict.wrong = everybody.as_dict(), everybody.wrong
     verdict.tubes = _compare_racks(offices, days).as_dict()
     issued = {day.plan.number: day.bulletin for day in days} | {0: dict(to_date)}
     for figure in offices.scenario.figures:
@@ -77,6 +81,7 @@ def _add(total: Comparison, part: Comparison) -> None:
     total.compared += part.compared
     total.different += part.different
     total.examples += part.examples
+    total.wrong |= part.wrong
 
 
 def _figure(offices: Offices, figure: Figure, bulletin: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def server() -> Iterator[FakeServer]:
     fake.close()
 
 
-def replay(wanted: Scenario, server: FakeServer, sabotage: str | None = None) -> Verdict:
-    return Replay(wanted, server, lambda *_: None, Sabotage(sabotage)).run()
+def replay(wanted: Scenario, server: FakeServer, *sabotages: str) -> Verdict:
+    return Replay(wanted, server, lambda *_: None, Sabotage(*sabotages)).run()
 
 
 @pytest.fixture
@@ -54,6 +54,14 @@ def test_every_sabotage_is_found(server: FakeServer, drill_in_small: Scenario, s
     verdict = replay(drill_in_small, server, sabotage)
     assert not verdict.ok
     assert verdict.people["different"] > 0
+    assert verdict.sabotage == {sabotage: True}
+    assert not verdict.problems
+
+
+def test_several_sabotages_are_found_each(server: FakeServer, drill_in_small: Scenario) -> None:
+    verdict = replay(drill_in_small, server, *SABOTAGES)
+    assert not verdict.ok
+    assert verdict.sabotage == dict.fromkeys(SABOTAGES, True)
     assert not verdict.problems
 
 
