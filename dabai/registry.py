@@ -1,7 +1,8 @@
 """One page: every kind of fact with its handler, and what follows from what.
 
 Intake leaves marks; the worker's first stage turns them into identities, tubes, boxes, coverage and cases, the second
-into figures; where those of a closed round have moved, a corrected bulletin is proposed. "After X do Y" is written here and nowhere else.
+into figures; where those of a closed round have moved, a corrected bulletin is proposed. "After X do Y" is written
+here and nowhere else.
 """
 
 from collections import defaultdict
@@ -15,8 +16,8 @@ from django.db import connection, transaction
 from dabai.figures import cells
 from dabai.figures.actions import propose_corrections
 from dabai.journal import attention as cases
-from dabai.journal import facts as journal_facts
 from dabai.journal import door, reference
+from dabai.journal import facts as journal_facts
 from dabai.journal.kinds import Kind
 from dabai.journal.models import MarkKind
 from dabai.kernel import clock
@@ -33,7 +34,6 @@ from dabai.testing.queries import round_windows
 WORKER_LOCK = 7_342
 MARKS = 6_000
 CELLS = 2_000
-
 
 
 def reference_parts(operation: int) -> reference.Parts:

@@ -14,7 +14,11 @@ api.add_router("", facts)
 for _prefix, _router in desk_routers:
     api.add_router(_prefix, _router)
 
-urlpatterns: list[URLPattern | URLResolver] = [path("api/v1/", api.urls), *trust.urlpatterns, path("", include("dabai.desk.urls"))]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", api.urls),
+    *trust.urlpatterns,
+    path("", include("dabai.desk.urls")),
+]
 
 handler403 = "dabai.desk.shell.forbidden"
 handler404 = "dabai.desk.shell.not_found"

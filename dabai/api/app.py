@@ -72,7 +72,7 @@ def on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 @api.exception_handler(AuthenticationError)
-def on_unknown(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
+def on_unknown(request: HttpRequest, error: Any) -> HttpResponse:
     """Nobody we know."""
     return answer(request, Refusal("api.token_unknown"), 401)
 
@@ -87,7 +87,7 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 
 @api.exception_handler(RequestDataTooBig)
-def on_too_big(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
+def on_too_big(request: HttpRequest, error: Any) -> HttpResponse:
     """More than a request may carry."""
     return answer(request, Refusal("api.request_too_large"), 413)
 
@@ -101,7 +101,7 @@ for _broken in (MultiPartParserError, SuspiciousOperation, BadRequest):
     api.exception_handler(_broken)(on_unreadable)
 
 
-def on_database_gone(request: HttpRequest, error: Any) -> HttpResponse:  # noqa: ARG001
+def on_database_gone(request: HttpRequest, error: Any) -> HttpResponse:
     """The database is away: nothing was stored, so try again."""
     response = answer(request, Refusal("api.try_again"), 503)
     response["Retry-After"] = "2"

@@ -8,4 +8,4 @@ class ApiConfig(AppConfig):
     label = "api"
 
     def ready(self) -> None:
-        import dabai.registry  # noqa: F401, PLC0415 - imported for what it plugs in
+        import dabai.registry  # noqa: F401 - imported for what it plugs in

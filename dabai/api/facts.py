@@ -9,20 +9,19 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from dabai.access import actions as access
 from dabai.access.guard import device_auth, pair_from, posting_device_auth, public
 from dabai.access.queries import DeviceContext
 from dabai.api.packed import read_json
-from dabai.journal.decode import MAX_FACTS, Envelope, first_field, measured_skew
+from dabai.journal.decode import MAX_FACTS, Envelope, first_field
 from dabai.journal.door import DeviceReporter, submit_device
 from dabai.journal.feed import Cursor, changes_after
 from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
-from dabai.kernel.words import language_of
 from dabai.places.models import Site
 from dabai.registry import kinds
 from dabai.testing.queries import rounds_of
 
+SCHEMAS = "#/components/schemas/{model}"
 router = Router(tags=["devices"])
 
 Printable = Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -81,7 +80,7 @@ def read_batch(request: HttpRequest) -> Batch:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": BatchSchema.model_json_schema(ref_template="#/components/schemas/{model}")}},
+            "content": {"application/json": {"schema": BatchSchema.model_json_schema(ref_template=SCHEMAS)}},
         }
     },
 )
@@ -143,7 +142,9 @@ def scope_of(items: Any) -> list[dict[str, Any]]:
 
 @router.get("/reference", auth=device_auth)
 def reference(request: HttpRequest) -> dict[str, Any]:
-    """What a device needs to know: rounds, the sites it may report from, laboratories, kinds of fact and their levels."""
+    """What a device needs to know: rounds, the sites it may report from, laboratories, kinds of fact and their
+    levels.
+    """
     context: DeviceContext = request.auth  # type: ignore[attr-defined]
     sites = Site.objects.filter(operation=context.operation, active=True).order_by("pk")
     shown = [one for one in sites if one.kind == "laboratory" or context.covers(one.pk, one.area, clock.now())]
@@ -174,7 +175,9 @@ def reference(request: HttpRequest) -> dict[str, Any]:
 
 @router.get("/changes", auth=device_auth)
 def changes(request: HttpRequest, cursor: str = "", limit: int = 500) -> dict[str, Any]:
-    """What happened in the device's scope after ``cursor``, in commit order; ``reset`` means: forget and start again."""
+    """What happened in the device's scope after ``cursor``, in commit order; ``reset`` means: forget and start
+    again.
+    """
     context: DeviceContext = request.auth  # type: ignore[attr-defined]
     start = Cursor.read(cursor, context)
     return changes_after(context, start, max(1, min(limit, 1000)))

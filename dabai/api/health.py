@@ -25,11 +25,13 @@ class Health(Schema):
 
 @router.get("/health", response=Health, auth=None)
 @public
-def health(request: HttpRequest) -> Health:  # noqa: ARG001
+def health(request: HttpRequest) -> Health:
     """Answers only when the database does. ``waiting``: marks not yet worked off; 0 means every figure is current."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM (SELECT 1 FROM journal_mark LIMIT 100000) m")
         waiting = cursor.fetchone()[0]
     drill = clock.drill_clock()
     now = clock.now()
-    return Health(ok=True, now=now, rate=drill[1] if drill else 1.0, drill=drill is not None, as_of=now, waiting=waiting)
+    return Health(
+        ok=True, now=now, rate=drill[1] if drill else 1.0, drill=drill is not None, as_of=now, waiting=waiting
+    )

@@ -1,6 +1,7 @@
 """The inbox's derived cases: kept equal to what derivation finds, settled by facts, reopened by new ones.
 
-A case is settled when a settlement in force names every fact that it rests on. Each change gets a ``seq`` under the same
+A case is settled when a settlement in force names every fact that it rests on. Each change gets a ``seq`` under the
+same
 lock as the journal, so that the changes feed carries it to phones.
 """
 
@@ -18,7 +19,8 @@ WHERE s.district = %s AND s.operation = %s AND s.subject = ANY(%s)
 
 UPSERT = """
 WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s, %s))
-INSERT INTO journal_attention (district, operation, code, subject, facts, detail, area, site, round, happened_at, state, seq)
+INSERT INTO journal_attention (district, operation, code, subject, facts, detail, area, site, round, happened_at,
+state, seq)
 SELECT f.*, nextval('journal_seq') FROM locked,
   unnest(%s::int[], %s::int[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[], %s::text[], %s::int[], %s::int[],
          %s::timestamptz[], %s::text[]) AS f(district, operation, code, subject, facts, detail, area, site, round,
@@ -70,7 +72,9 @@ def loaded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def settlements(cursor: Any, district: int, operation: int, subjects: Sequence[str]) -> dict[tuple[str, str], list[set[str]]]:
+def settlements(
+    cursor: Any, district: int, operation: int, subjects: Sequence[str]
+) -> dict[tuple[str, str], list[set[str]]]:
     """The sets of facts that settlements in force name, by case."""
     cursor.execute(SETTLEMENTS, [district, operation, list(subjects)])
     named: dict[tuple[str, str], list[set[str]]] = {}
@@ -80,7 +84,9 @@ def settlements(cursor: Any, district: int, operation: int, subjects: Sequence[s
 
 
 def with_state(case: dict[str, Any], settled: dict[tuple[str, str], list[set[str]]]) -> dict[str, Any]:
-    """The case with ``state``: settled if one settlement names all of its facts, else open, or reopened if one named some."""
+    """The case with ``state``: settled if one settlement names all of its facts, else open, or reopened if one named
+    some.
+    """
     case = {**case, "facts": sorted(map(str, case["facts"])), "detail": loaded(case["detail"])}
     case["area"] = case["area"] or ""
     named = settled.get((case["code"], case["subject"]), [])

@@ -43,7 +43,12 @@ class Envelope(BaseModel):
     level: int = Field(default=1, ge=1, le=10_000, description="Version of the body's form.")
     happened_at: AwareDatetime = Field(description="When it happened, by the device's clock.")
     device_seq: int | None = Field(default=None, ge=0, lt=2**62, description="Running number of the device's facts.")
-    by: str | None = Field(default=None, max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$", description="Log-in name of the worker signed on to the device.")
+    by: str | None = Field(
+        default=None,
+        max_length=40,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="Log-in name of the worker signed on to the device.",
+    )
     body: dict[str, Any]
 
 

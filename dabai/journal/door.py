@@ -103,7 +103,8 @@ def submit_device(
 
 
 def submit_desk(*, user: User, operation: int, facts: Sequence[dict[str, Any]]) -> list[Receipt]:
-    """A desk's facts: ``{"kind", "body"}`` and, where known, ``id``, ``happened_at`` (ISO text or datetime) and ``level``.
+    """A desk's facts: ``{"kind", "body"}`` and, where known, ``id``, ``happened_at`` (ISO text or datetime) and
+    ``level``.
 
     Missing ids are made here, missing times are now. Refusal ``journal.too_many_facts`` above 500.
     """

@@ -85,7 +85,6 @@ def subject_mark(code: str, subject: str) -> tuple[MarkKind, str]:
     return MarkKind.RESULT, subject
 
 
-
 KINDS = (
     Kind("journal.fact_withdrawn", 1, FactWithdrawn, withdraw),
     Kind("journal.attention_settled", 2, AttentionSettled, settle, desk=True),

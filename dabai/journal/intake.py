@@ -35,7 +35,9 @@ CHECK_IN_SECONDS = 1.0
 
 
 class Receipt(NamedTuple):
-    """What was stored for a fact. ``refused`` comes with a stable code and, where known, the field. It never changes."""
+    """What was stored for a fact. ``refused`` comes with a stable code and, where known, the field. It never
+    changes.
+    """
 
     id: UUID
     verdict: str
@@ -137,7 +139,8 @@ def keep(cursor: Any, facts: Sequence[Fact], reused: Sequence[Fact]) -> None:
     if not rows:
         return
     cursor.execute(
-        """INSERT INTO journal_kept (district, id, operation, kind, code, field, area, key, body_enc, received_at, state,
+        """INSERT INTO journal_kept (district, id, operation, kind, code, field, area, key, body_enc, received_at,
+        state,
                                      settled_reason)
            SELECT *, 'open', '' FROM unnest(%s::int[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[],
                                             %s::text[], %s::smallint[], %s::bytea[], %s::timestamptz[])
@@ -225,7 +228,9 @@ def commit(facts: Sequence[Fact]) -> list[Receipt]:
 
 
 def commit_retrying(facts: Sequence[Fact], tries: int = 3) -> list[Receipt]:
-    """``commit``, tried again when the connection was lost or another transaction had the same ids at the same moment."""
+    """``commit``, tried again when the connection was lost or another transaction had the same ids at the same
+    moment.
+    """
     for attempt in range(1, tries + 1):
         for fact in facts:
             fact.marks.clear()

@@ -89,7 +89,9 @@ class Fact:
         return self.reporter.operation
 
     def covers(self, site: int | None, area: str) -> bool:
-        """Whether the reporter may report this there, as of when it happened; by the server's clock if that can't be so."""
+        """Whether the reporter may report this there, as of when it happened; by the server's clock if that can't be
+        so.
+        """
         at = self.received_at if self.flags & EntryFlag.IMPLAUSIBLE_CLOCK else self.happened_at
         return self.reporter.covers(self.kind_name, site, area, at)
 
@@ -106,7 +108,8 @@ class Kind:
     """A kind of fact. ``number`` is what the journal stores and is never reused; ``level`` the newest body it knows.
 
     ``handle(cursor, facts)`` writes the typed rows of a batch with a fixed number of SQL statements and says, fact by
-    fact, None or why it is refused. ``desk`` kinds come from a logged-in user only; which roles may report a kind stands
+    fact, None or why it is refused. ``desk`` kinds come from a logged-in user only; which roles may report a kind
+    stands
     in ``dabai.access.rules``. ``convert`` turns an older body
     into the newest form, by its level.
     """

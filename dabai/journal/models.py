@@ -113,7 +113,9 @@ class MarkKind(models.IntegerChoices):
 
 
 class Mark(models.Model):
-    """Something that the worker must look at again. Insert-only for intake; the worker deletes first, then recomputes."""
+    """Something that the worker must look at again. Insert-only for intake; the worker deletes first, then
+    recomputes.
+    """
 
     pk = CompositePrimaryKey("district", "id")
     district = models.IntegerField()

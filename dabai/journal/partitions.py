@@ -1,6 +1,7 @@
 """Partitions of the journal: one a month of its UUIDv7 ids, made ahead of time; what fits none goes to the DEFAULT one.
 
-Ids of natural things (uuid5) and ids with a wrong clock lie in the DEFAULT partition for ever, which is right: nothing is
+Ids of natural things (uuid5) and ids with a wrong clock lie in the DEFAULT partition for ever, which is right:
+nothing is
 looked up by partition. Intake never waits for this: it gives up at once where it can't have its lock.
 """
 

@@ -47,7 +47,9 @@ def uuids(values: Iterable[Any]) -> str:
 
 
 def place(fact: Fact, site_id: int, *, kind: str | None = None, field: str = "body.site") -> Refusal | None:
-    """Set the fact's site and area, or say why not: the site is unknown, of another kind, or out of the reporter's scope."""
+    """Set the fact's site and area, or say why not: the site is unknown, of another kind, or out of the reporter's
+    scope.
+    """
     site = site_of(fact.operation, site_id)
     if site is None or (kind is not None and site.kind != kind):
         return Refusal("journal.site_unknown", field)

@@ -1,6 +1,7 @@
 """Areas are codes: 6 digits district, 9 street or town, 12 village or community, then two more for the grid.
 
-Containment is ``startswith``; a scope is a list of such prefixes (GB/T 2260 and the statistics bureau's 12-digit codes).
+Containment is ``startswith``; a scope is a list of such prefixes (GB/T 2260 and the statistics bureau's 12-digit
+codes).
 """
 
 from collections.abc import Iterable

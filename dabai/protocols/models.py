@@ -4,7 +4,9 @@ from django.db import models
 
 
 class Profile(models.Model):
-    """One version of a protocol profile (病种方案). ``body`` follows ``dabai.protocols.schema``; a change is a new version."""
+    """One version of a protocol profile (病种方案). ``body`` follows ``dabai.protocols.schema``; a change is a new
+    version.
+    """
 
     slug = models.CharField(max_length=40)
     version = models.IntegerField()

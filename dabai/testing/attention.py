@@ -58,7 +58,8 @@ SELECT 'tube.sample_after_seal', t.tube, array_agg(l.id ORDER BY l.id), '{{}}', 
        max(l.happened_at)
   FROM t JOIN landed l USING (tube) WHERE NOT t.contested AND NOT l.late AND l.happened_at > t.sealed_at GROUP BY t.tube
 UNION ALL
-SELECT 'tube.person_unknown', l.tube, array_agg(l.id ORDER BY l.id), jsonb_build_object('people', count(*)), min(t.area),
+SELECT 'tube.person_unknown', l.tube, array_agg(l.id ORDER BY l.id), jsonb_build_object('people', count(*)),
+min(t.area),
        min(t.site), min(t.round), max(l.happened_at)
   FROM landed l JOIN t USING (tube)
   WHERE NOT EXISTS (SELECT 1 FROM people_person p WHERE p.district = %(district)s AND p.id = l.person)
@@ -80,7 +81,8 @@ WITH member AS (
 landed AS MATERIALIZED ({LANDED} AND s.person IN (SELECT person FROM member))
 SELECT 'person.sampled_twice', c.person::text, array_agg(l.id ORDER BY l.id),
        jsonb_build_object('tubes', cardinality(c.tubes)), c.area, c.site, c.round, max(l.happened_at)
-FROM testing_coverage c JOIN member m ON m.canonical = c.person JOIN landed l ON l.person = m.person AND l.round = c.round
+FROM testing_coverage c JOIN member m ON m.canonical = c.person JOIN landed l ON l.person = m.person AND l.round =
+c.round
 WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND cardinality(c.tubes) > 1
   AND l.tube = ANY(c.tubes) AND NOT EXISTS (
     SELECT 1 FROM testing_tube o WHERE o.district = %(district)s AND o.operation = %(operation)s

@@ -188,7 +188,8 @@ gone AS (
   DELETE FROM testing_tube x USING t
   WHERE x.district = %(district)s AND x.operation = %(operation)s AND x.tube = t.tube
     AND NOT EXISTS (SELECT 1 FROM whole w WHERE w.tube = t.tube))
-INSERT INTO testing_tube (district, operation, tube, round, site, station, area, state, claims, contested, samples, people,
+INSERT INTO testing_tube (district, operation, tube, round, site, station, area, state, claims, contested, samples,
+people,
   single, late, first_at, last_at, hour, sealed_at, sealed_count, box, packed_at, handed_at, received_at, lab, run_at,
   read_at, released_at, result, outcome)
 SELECT %(district)s, %(operation)s, w.tube, w.round, w.site, w.station, COALESCE(z.area, ''),
@@ -340,7 +341,8 @@ stale AS (
   DELETE FROM testing_coverage x USING people_identity i
   WHERE x.district = %(district)s AND x.round = ANY(%(rounds)s) AND i.district = %(district)s AND i.person = x.person
     AND i.canonical <> i.person AND i.canonical = ANY(%(people)s))
-INSERT INTO testing_coverage (district, round, person, area, rostered, removed, excused, attempt, samples, hour, first_at,
+INSERT INTO testing_coverage (district, round, person, area, rostered, removed, excused, attempt, samples, hour,
+first_at,
   site, tubes)
 SELECT %(district)s, w.round, w.person,
   COALESCE(w.roster_area, w.added_area, z.area, w.spoken_of),
@@ -452,7 +454,9 @@ def tube_keys(cursor: Any, touched: Touched, tubes: set[str]) -> dict[str, tuple
 
 
 def derive_tubes(cursor: Any, touched: Touched) -> tuple[set[str], set[str]]:
-    """Recompute tube rows. Returns the tubes whose people must be looked at and those whose result (or validity) changed."""
+    """Recompute tube rows. Returns the tubes whose people must be looked at and those whose result (or validity)
+    changed.
+    """
     full = closure(cursor, touched, touched.tubes)
     every = full | closure(cursor, touched, touched.results - full)
     if not every:

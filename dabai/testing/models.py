@@ -1,7 +1,9 @@
-"""A round of nucleic acid testing: its frozen roster, the typed rows of every kind of fact, and what is derived from them.
+"""A round of nucleic acid testing: its frozen roster, the typed rows of every kind of fact, and what is derived from
+them.
 
 Typed rows are insert-only, carry no foreign keys and may refer to what is not known yet. ``Tube``, ``Box`` and
-``Coverage`` are derived by the worker from the set of facts alone (``dabai.testing.derive``); deleting them loses nothing.
+``Coverage`` are derived by the worker from the set of facts alone (``dabai.testing.derive``); deleting them loses
+nothing.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -110,7 +112,9 @@ class ChangeKind(models.IntegerChoices):
 
 
 class RosterChange(models.Model):
-    """The typed row of facts about a person and a round that are not samples: added, removed, excused, refused, absent, exempt."""
+    """The typed row of facts about a person and a round that are not samples: added, removed, excused, refused,
+    absent, exempt.
+    """
 
     pk = CompositePrimaryKey("district", "id")
     district = models.IntegerField()
@@ -191,7 +195,9 @@ class SampleMove(models.Model):
 
 
 class ClaimDecision(models.Model):
-    """The typed row of ``testing.claim_settled``, one per claim: the tube of (round, site, station) becomes this one, or void."""
+    """The typed row of ``testing.claim_settled``, one per claim: the tube of (round, site, station) becomes this
+    one, or void.
+    """
 
     pk = CompositePrimaryKey("district", "id", "round", "site", "station")
     district = models.IntegerField()
@@ -246,7 +252,9 @@ class TubeEvent(models.Model):
 
 
 class Packing(models.Model):
-    """The typed row of ``tubes_bagged`` and ``box_packed``: an item lies in a container (tube in bag, bag or tube in box)."""
+    """The typed row of ``tubes_bagged`` and ``box_packed``: an item lies in a container (tube in bag, bag or tube in
+    box).
+    """
 
     pk = CompositePrimaryKey("district", "id", "item")
     district = models.IntegerField()
@@ -307,7 +315,9 @@ class Outcome(models.IntegerChoices):
 
 
 class Result(models.Model):
-    """The typed row of ``testing.result_read``: an outcome of a tube. In force only when reviewed by another person and released."""
+    """The typed row of ``testing.result_read``: an outcome of a tube. In force only when reviewed by another person
+    and released.
+    """
 
     pk = CompositePrimaryKey("district", "id")
     district = models.IntegerField()
@@ -336,7 +346,9 @@ class DecisionKind(models.IntegerChoices):
 
 
 class ResultDecision(models.Model):
-    """The typed row of reviewed, released and corrected, one per result. Both versions of a corrected result are kept."""
+    """The typed row of reviewed, released and corrected, one per result. Both versions of a corrected result are
+    kept.
+    """
 
     pk = CompositePrimaryKey("district", "id", "result")
     district = models.IntegerField()
@@ -525,7 +537,9 @@ class ColumnMapping(models.Model):
 
 
 class ProvinceExport(models.Model):
-    """One file of results for the province's platform: new and changed since the last one, corrections included, logged."""
+    """One file of results for the province's platform: new and changed since the last one, corrections included,
+    logged.
+    """
 
     operation = models.IntegerField()
     round = models.IntegerField(null=True)
@@ -543,7 +557,9 @@ class ProvinceExport(models.Model):
 
 
 class ProvinceRow(models.Model):
-    """What was last sent to the province for a person and round, as a digest, so that only news and corrections go out."""
+    """What was last sent to the province for a person and round, as a digest, so that only news and corrections go
+    out.
+    """
 
     pk = CompositePrimaryKey("district", "round", "person")
     district = models.IntegerField()

@@ -104,7 +104,8 @@ def forget_everything() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """TRUNCATE journal_entry, journal_kept, journal_withdrawal, journal_mark, journal_attention,
-               journal_settlement, testing_late_entry, people_person, people_correction, people_merge, people_identity, testing_sample,
+               journal_settlement, testing_late_entry, people_person, people_correction, people_merge,
+               people_identity, testing_sample,
                testing_sample_move, testing_claim_decision, testing_tube_event, testing_packing, testing_box_event,
                testing_result, testing_result_decision, testing_site_event, testing_roster_change, testing_tube,
                testing_box, testing_coverage, figures_area_cell, figures_site_cell, figures_duration_cell"""

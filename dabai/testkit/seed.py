@@ -1,4 +1,5 @@
-"""``python -m dabai.testkit.seed``: make a drill ready in the database that ``DATABASE_URL`` names, for tests that serve it.
+"""``python -m dabai.testkit.seed``: make a drill ready in the database that ``DATABASE_URL`` names, for tests that
+serve it.
 
 Prints one JSON object: operation, round, sites, laboratory, and tokens of as many paired devices as asked for.
 """

@@ -1,7 +1,8 @@
 """A story of one round in which everything goes wrong that the field is known for, as a set of facts.
 
 Two teams use one barcode, a person is put into a sealed tube, a sample is moved, then moved again, a tube leaks, a box
-is short, a document is typed twice, people are merged and unmerged, results are read before the registration they belong
+is short, a document is typed twice, people are merged and unmerged, results are read before the registration they
+belong
 to, corrected and withdrawn. Tests deliver it in every order and must find one state.
 """
 
@@ -113,7 +114,9 @@ def everything_goes_wrong(drill: PreparedOperation) -> Story:
     story.swab(people[5], TUBES[0], 12, reason="封管后补", second="nurse2")
     second = [story.swab(person, TUBES[1], 20 + n) for n, person in enumerate(people[6:9])]
     story.seal(TUBES[1], 3, 30)
-    sent = story.tell("testing.sample_moved", {**place, "sample": str(second[0]), "to_tube": TUBES[2], "reason": "放错"}, 31)
+    sent = story.tell(
+        "testing.sample_moved", {**place, "sample": str(second[0]), "to_tube": TUBES[2], "reason": "放错"}, 31
+    )
     again = {**place, "sample": str(second[0]), "to_tube": TUBES[3], "reason": "又放错"}
     story.tell("testing.sample_moved", again, 32)
     story.withdraw(sent, 33)
@@ -178,7 +181,9 @@ def identities(story: Story, drill: PreparedOperation, people: list[UUID]) -> No
     story.tell("people.merged", {"one": str(three), "other": str(people[4]), "reason": "同一人"}, 70, manager)
     gone = story.tell("people.merged", {"one": str(one), "other": str(people[5]), "reason": "误判"}, 71, manager)
     story.tell("people.unmerged", {"merge": str(gone), "reason": "不是同一人"}, 72, manager)
-    story.tell("testing.roster_added", {**where, "person": str(two), "area": drill.grids[0], "reason": "常住"}, 73, manager)
+    story.tell(
+        "testing.roster_added", {**where, "person": str(two), "area": drill.grids[0], "reason": "常住"}, 73, manager
+    )
     story.tell("testing.roster_removed", {**where, "person": str(people[8]), "reason": "迁出"}, 74, manager)
     story.tell("testing.excused", {**where, "person": str(people[10]), "reason": "住院"}, 75, manager)
     body = {**where, "site": site, "person": str(people[3]), "outcome": "absent", "reason": "敲门无人"}

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-import pytest
 
 from dabai.commands._folder import embedded_url
 from dabai.commands.tests.test_serve import Served, environment, new_folder, serving, until
@@ -27,7 +26,9 @@ PHONES = 4
 
 
 class Phone(threading.Thread):
-    """Posts one tube after another and sends each again until it has a receipt for every fact, as the field app does."""
+    """Posts one tube after another and sends each again until it has a receipt for every fact, as the field app
+    does.
+    """
 
     def __init__(self, served: Served, ready: dict[str, Any], number: int, stop: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -100,7 +101,6 @@ def name_of(pid: int) -> str:
     with suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
         return file.read().replace("\0", " ")
     return ""
-
 
 
 def test_every_acknowledged_fact_is_there_exactly_once_after_many_kills() -> None:

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +42,7 @@ def swab(drill: PreparedOperation, number: int) -> dict[str, Any]:
     return fact("testing.sample_taken", {**place, "tube": TUBES[0], "person": str(uuid4())})
 
 
-def in_thread(work: Callable[[], None]) -> threading.Thread:
+def in_thread(work: Callable[[], object]) -> threading.Thread:
     """Run with a connection of its own, which is closed at the end."""
 
     def run() -> None:
@@ -73,7 +74,7 @@ def test_seq_follows_commit_order_and_a_reader_never_sees_a_later_one_first(dril
 
     holder = in_thread(first)
     assert stored.wait(10)
-    second = in_thread(lambda: [commit(read(phone, [two]))] and None)
+    second = in_thread(partial(commit, read(phone, [two])))
     second.join(0.5)
     assert second.is_alive(), "the second must wait for the first to commit before it gets its seq"
     assert seqs() == []
@@ -111,13 +112,18 @@ def test_a_story_told_over_two_connections_ends_in_the_same_state(drill: Prepare
     shuffled = random.Random(seed).sample(story.told, len(story.told))
     halves = shuffled[::2] + shuffled[:5], shuffled[1::2]
     stop = threading.Event()
-    worker = in_thread(lambda: [derive_once() for _ in iter(stop.is_set, True)] and None)
-    for thread in [in_thread(lambda half=half: tell(half)) for half in halves]:
+    worker = in_thread(partial(derive_until, stop))
+    for thread in [in_thread(partial(tell, half)) for half in halves]:
         thread.join(60)
     stop.set()
     worker.join(30)
     found = derived_state()
     assert {table: rows for table, rows in found.items() if rows != expected[table]} == {}
+
+
+def derive_until(stop: threading.Event) -> None:
+    while not stop.is_set():
+        derive_once()
 
 
 def tell(told: list[tuple[Any, dict[str, Any]]]) -> None:

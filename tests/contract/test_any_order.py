@@ -37,7 +37,11 @@ def state_of(told: list[tuple[Any, dict[str, Any]]], cuts: set[int]) -> dict[str
 def differences(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> dict[str, Any]:
     """Rows that are in one state only, by table."""
     pairs = {table: (set(found[table]), set(expected[table])) for table in expected}
-    return {table: [("got ", row) for row in one - other] + [("want", row) for row in other - one] for table, (one, other) in pairs.items() if one != other}
+    return {
+        table: [("got ", row) for row in one - other] + [("want", row) for row in other - one]
+        for table, (one, other) in pairs.items()
+        if one != other
+    }
 
 
 # Finding out that an order matters is enough; shrinking permutations of fifty facts takes longer than reading one.

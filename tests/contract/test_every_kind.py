@@ -44,7 +44,11 @@ class Examples:
         return {
             "journal.fact_withdrawn": {"target": some, **why},
             "journal.attention_settled": {"code": "tube.contested", "subject": TUBES[number], "facts": [some], **why},
-            "people.person_registered": {**site, "name": "测试甲", "document": {"kind": "03", "number": f"E{10**7 + number}"}},
+            "people.person_registered": {
+                **site,
+                "name": "测试甲",
+                "document": {"kind": "03", "number": f"E{10**7 + number}"},
+            },
             "people.corrected": {"person": some, "name": "测试乙", **why},
             "people.merged": {"one": some, "other": str(uuid4()), **why},
             "people.unmerged": {"merge": some, **why},
@@ -91,7 +95,9 @@ every_kind = pytest.mark.parametrize("kind", sorted(kinds()))
 
 
 @every_kind
-def test_resent_it_gets_the_same_receipt_and_no_second_row(drill: PreparedOperation, examples: Examples, kind: str) -> None:
+def test_resent_it_gets_the_same_receipt_and_no_second_row(
+    drill: PreparedOperation, examples: Examples, kind: str
+) -> None:
     one, who = fact(kind, examples.body(kind)), reporter(drill, kind)
     first = deliver(who, [one, one])
     again = deliver(who, [one])

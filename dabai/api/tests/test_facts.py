@@ -37,9 +37,7 @@ def running(drill: PreparedOperation) -> Round:
 
 @pytest.fixture
 def phone(drill: PreparedOperation) -> tuple[Client, Device]:
-    code = actions.issue_pairing_code(
-        name="1号手机", operation=drill.id, site=drill.points[0].pk, by=None
-    )
+    code = actions.issue_pairing_code(name="1号手机", operation=drill.id, site=drill.points[0].pk, by=None)
     paired = Client().post("/api/v1/devices/pair", {"code": code, "name": "test"}, content_type="application/json")
     assert paired.status_code == 200, paired.content
     token = paired.json()["token"]
@@ -91,7 +89,9 @@ def test_the_same_fact_again_gets_the_same_receipt_and_no_second_row(
     assert Entry.objects.count() == 2
 
 
-def test_a_gzipped_request_is_read_and_a_bomb_is_not(phone: tuple[Client, Device], drill: PreparedOperation, running: Round) -> None:
+def test_a_gzipped_request_is_read_and_a_bomb_is_not(
+    phone: tuple[Client, Device], drill: PreparedOperation, running: Round
+) -> None:
     def packed(body: bytes) -> Any:
         headers = {"Content-Encoding": "gzip"}
         return phone[0].post("/api/v1/facts", gzip.compress(body), content_type="application/json", headers=headers)

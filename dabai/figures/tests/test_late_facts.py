@@ -1,4 +1,6 @@
-"""A fact of a closed round that arrives later is accepted, flagged, moves the figures and proposes a corrected bulletin."""
+"""A fact of a closed round that arrives later is accepted, flagged, moves the figures and proposes a corrected
+bulletin.
+"""
 
 from datetime import timedelta
 from uuid import UUID

@@ -41,7 +41,9 @@ def phone(drill: PreparedOperation) -> AnyPhone:
 
 def swab(drill: PreparedOperation, running: Round, person: Any, tube: str = TUBE, minute: int = 0, **more: Any) -> Any:
     place = {"round": running.pk, "site": drill.points[0].pk, "station": 1}
-    return fact("testing.sample_taken", {**place, "tube": tube, "person": str(person), **more}, at=timedelta(minutes=minute))
+    return fact(
+        "testing.sample_taken", {**place, "tube": tube, "person": str(person), **more}, at=timedelta(minutes=minute)
+    )
 
 
 def seal(drill: PreparedOperation, running: Round, people: int, tube: str = TUBE, minute: int = 20) -> Any:
@@ -66,7 +68,9 @@ def lab_sends(drill: PreparedOperation, facts: list[Any]) -> None:
         assert [receipt.verdict for receipt in receipts] == ["accepted"]
 
 
-def test_ten_people_in_a_tube_get_their_negative_result(drill: PreparedOperation, running: Round, phone: AnyPhone) -> None:
+def test_ten_people_in_a_tube_get_their_negative_result(
+    drill: PreparedOperation, running: Round, phone: AnyPhone
+) -> None:
     people = [uuid4() for _ in range(10)]
     swabs = [swab(drill, running, person, minute=n) for n, person in enumerate(people)]
     receipts = deliver(phone, [*swabs, seal(drill, running, 10)])
@@ -82,7 +86,9 @@ def test_ten_people_in_a_tube_get_their_negative_result(drill: PreparedOperation
     assert (tube.state, tube.outcome) == (TubeState.REPORTED, 1)
 
 
-def test_a_result_that_its_own_reader_releases_is_not_in_force(drill: PreparedOperation, running: Round, phone: AnyPhone) -> None:
+def test_a_result_that_its_own_reader_releases_is_not_in_force(
+    drill: PreparedOperation, running: Round, phone: AnyPhone
+) -> None:
     deliver(phone, [swab(drill, running, uuid4())])
     lab_sends(drill, [(1, one) for _, one in release(drill, "negative")])
     settle_down()
@@ -131,7 +137,9 @@ def test_a_withdrawn_sample_does_not_count_whichever_came_first(
     assert not Coverage.objects.exists()
 
 
-def test_a_third_claim_reopens_what_a_desk_had_settled(drill: PreparedOperation, running: Round, phone: AnyPhone) -> None:
+def test_a_third_claim_reopens_what_a_desk_had_settled(
+    drill: PreparedOperation, running: Round, phone: AnyPhone
+) -> None:
     second, third = swab(drill, running, uuid4()), swab(drill, running, uuid4())
     second["body"]["site"] = drill.points[1].pk
     third["body"]["station"] = 2
@@ -149,7 +157,9 @@ def test_a_third_claim_reopens_what_a_desk_had_settled(drill: PreparedOperation,
     assert Attention.objects.get(code="tube.contested", subject=TUBE).state == "reopened"
 
 
-def test_a_bag_with_another_count_on_the_rack_is_a_case(drill: PreparedOperation, running: Round, phone: AnyPhone) -> None:
+def test_a_bag_with_another_count_on_the_rack_is_a_case(
+    drill: PreparedOperation, running: Round, phone: AnyPhone
+) -> None:
     bag = {"site": drill.points[0].pk, "bag": BAG, "tubes": [TUBE], "rack": 2}
     deliver(phone, [swab(drill, running, uuid4()), fact("testing.tubes_bagged", bag)])
     settle_down()
