@@ -101,6 +101,7 @@ def shell_of(request: HttpRequest) -> dict[str, Any]:
         "rounds": rounds_of(operation.pk) if access.may(Permission.SEE_ROUNDS) else [],
         "round": current(request),
         "drill": operation.kind == "drill",
+        "searches": access.may(Permission.SEARCH_PEOPLE) or access.may(Permission.SEE_TUBES),
     }
     if access.may(Permission.SEE_INBOX):
         counts = inbox.case_counts(

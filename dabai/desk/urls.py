@@ -1,12 +1,15 @@
 """The desk's addresses, one list a domain."""
 
 from dabai.desk.views import (
-    administration,
+    accounts,
+    audit,
     bulletins,
     coverage,
+    exports,
     imports,
     inbox,
     people,
+    places,
     results,
     rounds,
     session,
@@ -24,5 +27,8 @@ urlpatterns = [
     *imports.urlpatterns,
     *results.urlpatterns,
     *bulletins.urlpatterns,
-    *administration.urlpatterns,
+    *exports.urlpatterns,
+    *places.urlpatterns,
+    *accounts.urlpatterns,
+    *audit.urlpatterns,
 ]

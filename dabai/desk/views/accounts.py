@@ -1,11 +1,11 @@
-"""What stands around the work: operations, places, accounts, devices and their slips, exports, the audit log."""
+"""Accounts, roles and devices, the sheets that bring them, and the slips to print."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
 from django.core import signing
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
@@ -18,163 +18,23 @@ from dabai.access.rules import Permission
 from dabai.access.sheets import SheetResult, import_sheet
 from dabai.desk import formats
 from dabai.desk.forms import Field, Form, form
-from dabai.desk.lists import PAGE, Cell, Listing, Row, address, columns, paged
+from dabai.desk.lists import PAGE, Cell, Listing, Row, columns, paged
 from dabai.desk.shell import (
-    current,
     guarded,
     in_operation_only,
-    number_in,
     on_refusal,
     operation_of,
-    operations_reached,
     show,
     text,
 )
+from dabai.desk.views.places import refused_rows
 from dabai.kernel import clock
-from dabai.kernel.refusal import Refusal
-from dabai.kernel.words import known, language_of, say_refusal
-from dabai.places import actions as places
-from dabai.places.queries import areas_in, sites
-from dabai.protocols import actions as protocols
-from dabai.protocols.schema import shipped_profiles
-from dabai.testing import province
-from dabai.testing.models import ProvinceExport
-from dabai.testing.queries import rounds_of
+from dabai.kernel.words import language_of
+from dabai.places.queries import sites
 
 SLIP_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 SLIPS = "dabai.desk.slips"
 SLIP_SECONDS = 3600
-KINDS = ("drill", "response")
-
-
-# --- operations -------------------------------------------------------------------------------------------------
-
-
-@needs(Permission.MANAGE_OPERATIONS)
-@on_refusal
-def operation_list(request: HttpRequest) -> HttpResponse:
-    """The operations that the user reaches, and the form for a new one."""
-    access, lang = access_of(request), language_of(request)
-    reached = operations_reached(access)
-    asked = operation_form(request, access.areas(Permission.MANAGE_OPERATIONS))
-    if request.method == "POST" and asked.read(request.POST):
-        with asked.refusals():
-            made = protocols.create_operation(
-                by=access.user,
-                district=number_in(asked["district"]),
-                name=asked["name"],
-                kind=asked["kind"],
-                profile=asked["profile"],
-            )
-            request.session["operation"] = made.pk
-            return redirect("desk:operations")
-    rows = [
-        Row(
-            [
-                Cell(one.name),
-                Cell(text(request, f"operations.kind.{one.kind}"), tone="retest" if one.kind == "drill" else "action"),
-                Cell(str(one.district), mono=True),
-                Cell(f"{one.profile.slug} v{one.profile.version}", mono=True),
-                Cell(formats.when(one.started_at, lang)),
-                Cell(formats.when(one.ended_at, lang)),
-            ]
-        )
-        for one in reached
-    ]
-    names = columns("operation:wide", "kind", "district:code", "profile:code", "started_at:time", "ended_at:time")
-    return show(
-        request,
-        "list_page.html",
-        "operations",
-        title=text(request, "desk.place.operations"),
-        listing=Listing(names, rows, "operations"),
-        forms=[{"title": text(request, "desk.operation.new"), "form": asked}],
-        empty_icon="operations",
-    )
-
-
-def operation_form(request: HttpRequest, reach: list[str]) -> Form:
-    """A drill or a response, and by which profile."""
-    kinds = [(one, text(request, f"operations.kind.{one}")) for one in KINDS]
-    profiles = [(slug, f"{one.name} ({slug})") for slug, one in sorted(shipped_profiles().items())]
-    return form(
-        Field("name", required=True, label="operation_name"),
-        Field("kind", "select", value="drill", options=kinds, required=True),
-        Field("district", required=True, value=reach[0][:6] if reach else ""),
-        Field("profile", "select", value="covid19-cn-9", options=profiles, required=True),
-        submit="create",
-    )
-
-
-# --- areas and sites --------------------------------------------------------------------------------------------
-
-
-@needs(Permission.MANAGE_PLACES)
-@on_refusal
-@in_operation_only
-def place_list(request: HttpRequest) -> HttpResponse:
-    """The sites of the operation, and the files that bring areas and sites."""
-    operation, access = operation_of(request), access_of(request)
-    reach = access.areas(Permission.MANAGE_PLACES)
-    area_form = form(Field("areas", "file", required=True, accept=".csv,.xlsx", help="areas_file"), submit="upload")
-    site_form = form(Field("sites", "file", required=True, accept=".csv,.xlsx", help="sites_file"), submit="upload")
-    report = None
-    if request.method == "POST":
-        report = take_places(request, area_form if "areas" in request.FILES else site_form)
-    rows = [
-        Row(
-            [
-                Cell(one.code, mono=True),
-                Cell(one.name, sub=one.address),
-                Cell(text(request, f"places.kind.{one.kind}")),
-                Cell(one.area, mono=True),
-                Cell(formats.number(sum(s.active for s in one.stations))),
-            ]
-        )
-        for one in sites(operation.pk, reach)
-    ]
-    counted = len(areas_in(reach))
-    return show(
-        request,
-        "places.html",
-        "places",
-        title=text(request, "desk.place.places"),
-        lead=text(request, "desk.places.areas", number=formats.number(counted)),
-        listing=Listing(
-            columns("code:code", "site:wide", "kind", "area:code", "stations:number"), rows, "sites", count=len(rows)
-        ),
-        forms=[
-            {"title": text(request, "desk.places.import_sites"), "form": site_form},
-            {"title": text(request, "desk.places.import_areas"), "form": area_form},
-        ],
-        report=report,
-        refused=refused_rows(request, [(number, refusal) for number, refusal in report.refused]) if report else None,
-    )
-
-
-def take_places(request: HttpRequest, asked: Form) -> places.FileReport | None:
-    """Take a file of areas or of sites; None where it could not be read at all."""
-    if not asked.read(request.POST, request.FILES):
-        return None
-    user, name = access_of(request).user, asked.fields[0].name
-    with asked.refusals():
-        if name == "areas":
-            return places.import_areas(by=user, source=asked[name])
-        return places.import_sites(by=user, operation=operation_of(request).pk, source=asked[name])
-    return None
-
-
-def refused_rows(request: HttpRequest, refused: list[tuple[int, Refusal]]) -> Listing:
-    """The rows of a file that were not taken, with the reason."""
-    lang = language_of(request)
-    rows = [
-        Row([Cell(formats.number(number)), Cell(one.field or ""), Cell(say_refusal(one, lang), sub=one.code)])
-        for number, one in refused[:500]
-    ]
-    return Listing(columns("row:number", "field", "why:wide"), rows, "refused_rows", count=len(refused))
-
-
-# --- accounts and devices ---------------------------------------------------------------------------------------
 
 
 @needs(Permission.MANAGE_ACCOUNTS)
@@ -432,144 +292,11 @@ def device_page(request: HttpRequest, device_id: Any) -> HttpResponse:
     return show(request, "form_page.html", "devices", title=found.name, lead=lead, form=asked, crumbs=crumbs)
 
 
-# --- export to the province -------------------------------------------------------------------------------------
-
-
-@needs(Permission.EXPORT_RESULTS)
-@on_refusal
-@in_operation_only
-def export_list(request: HttpRequest) -> HttpResponse:
-    """Files that went to the province's platform, and the next one: only what is new or has changed."""
-    operation, lang = operation_of(request), language_of(request)
-    asked = export_form(request)
-    if request.method == "POST" and asked.read(request.POST):
-        with asked.refusals():
-            made = province.export(
-                by=access_of(request).user,
-                operation=operation.pk,
-                reason=asked["reason"],
-                layout=asked["layout"],
-                form=asked["form"],
-                round_id=number_in(asked["round"]) or None,
-            )
-            return as_file(made)
-    users = dict(User.objects.values_list("pk", "display_name"))
-    rows = [
-        Row(
-            [
-                Cell(text(request, "desk.export.number", number=one.number)),
-                Cell(formats.number(one.rows)),
-                Cell(users.get(one.by, "")),
-                Cell(one.reason),
-                Cell(bytes(one.digest).hex()[:16], mono=True),
-                Cell(formats.when(one.made_at, lang)),
-            ]
-        )
-        for one in ProvinceExport.objects.filter(operation=operation.pk).order_by("-number")[:PAGE]
-    ]
-    names = columns("export", "rows:number", "by", "reason:wide", "digest:code", "made_at:time")
-    return show(
-        request,
-        "list_page.html",
-        "exports",
-        title=text(request, "desk.place.exports"),
-        lead=text(request, "desk.export.lead"),
-        listing=Listing(names, rows, "exports"),
-        forms=[{"title": text(request, "desk.export.new"), "form": asked}],
-        empty_icon="export",
-    )
-
-
-def export_form(request: HttpRequest) -> Form:
-    """Which columns, which kind of file, and why."""
-    now = current(request)
-    rounds = [(one.pk, one.name) for one in rounds_of(operation_of(request).pk) if one.state != "draft"]
-    return form(
-        Field("layout", "select", options=list(province.layouts().items()), required=True),
-        Field(
-            "form", "select", value="csv", options=[("csv", "CSV"), ("xlsx", "XLSX")], required=True, label="file_form"
-        ),
-        Field(
-            "round", "select", value=now.pk if now else "", options=[("", text(request, "desk.all_rounds")), *rounds]
-        ),
-        Field("reason", required=True, help="export"),
-        submit="export",
-    )
-
-
-def as_file(made: province.Exported) -> HttpResponse:
-    """The file as a download that no cache keeps."""
-    return guarded(FileResponse(made.file, as_attachment=True, filename=made.name))  # type: ignore[arg-type, return-value]
-
-
-# --- the audit log ----------------------------------------------------------------------------------------------
-
-
-@needs(Permission.SEE_AUDIT)
-@on_refusal
-def audit_list(request: HttpRequest) -> HttpResponse:
-    """Who did or saw what, when and why; newest first."""
-    access, lang = access_of(request), language_of(request)
-    action, subject = request.GET.get("did", "")[:40], request.GET.get("subject", "")[:80]
-    rows_found = queries.audit_rows(
-        areas=access.areas(Permission.SEE_AUDIT) or [""],
-        action=action.replace("\0", ""),
-        subject=subject.replace("\0", ""),
-        before=number_in(request.GET.get("after", "")) or None,
-        limit=PAGE + 1,
-    )
-    page, following = paged(rows_found, PAGE, lambda one: one[0], request)
-    rows = [
-        Row(
-            [
-                Cell(formats.when(one.at, lang, seconds=True)),
-                Cell(one.actor or text(request, "desk.audit.system")),
-                Cell(action_name(request, one.action), sub=one.action),
-                Cell(one.subject, address(request, subject=one.subject, after=""), mono=True),
-                Cell(one.area, mono=True),
-                Cell(one.reason, sub=", ".join(f"{key}={value}" for key, value in one.detail.items())[:160]),
-            ]
-        )
-        for _, one in page
-    ]
-    looks = queries.who_looked_most(access.operation_id, clock.now() - timedelta(days=7)) if access.operation_id else []
-    filters = form(
-        Field("subject", value=subject, label="audit_subject"), Field("did", value=action, label="audit_action")
-    )
-    return show(
-        request,
-        "audit.html",
-        "audit",
-        title=text(request, "desk.place.audit"),
-        listing=Listing(
-            columns("at:time", "by", "action:wide", "subject:code", "area:code", "reason:wide"),
-            rows,
-            "audit",
-            filters=filters,
-            next=following,
-        ),
-        looks=looks[:20],
-    )
-
-
-def action_name(request: HttpRequest, action: str) -> str:
-    """What an action is called; its code where the catalogue has no words."""
-    domain, _, name = action.partition(".")
-    for key in (f"access.action.{action}", f"{domain}.audit.{name}", f"desk.action.{action}"):
-        if known(key):
-            return text(request, key)
-    return action
-
-
 urlpatterns = [
-    path("operations/", operation_list, name="operations"),
-    path("places/", place_list, name="places"),
     path("accounts/", account_list, name="accounts"),
     path("accounts/<int:user_id>/", account_page, name="account"),
     path("accounts/roles/<int:assignment_id>/end/", end_role, name="end_role"),
     path("slips/", print_slips, name="print_slips"),
     path("devices/", device_list, name="devices"),
     path("devices/<uuid:device_id>/", device_page, name="device"),
-    path("exports/", export_list, name="exports"),
-    path("audit/", audit_list, name="audit"),
 ]
