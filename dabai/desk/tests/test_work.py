@@ -289,3 +289,53 @@ def test_sites_come_from_a_file_and_an_operation_from_a_form(as_, scene):
     assert ("新采样点" in said(answer), "没有这种点位类型" in said(answer)) == (True, True)
     body = {"name": "四月演练", "kind": "drill", "district": "340602", "profile": "covid19-cn-9"}
     assert as_("commander").post("/operations/", body).status_code in (200, 302)
+
+
+def test_a_record_that_was_not_so_is_withdrawn_and_stays_on_the_line(as_, scene):
+    manager, tube = as_("round_manager"), scene.used[-2]
+    before = Tube.objects.get(operation=scene.drill.id, tube=tube).samples
+    link = re.findall(r'href="(/facts/[^"]+/withdraw/)"', said(manager.get(f"/tubes/{tube}/")))[-1]
+    assert "请填写这一项" in said(manager.post(link, {"reason": ""}))
+    assert manager.post(link, {"reason": "扫错管"}).status_code == 302
+    settle_down()
+    assert Tube.objects.get(operation=scene.drill.id, tube=tube).samples == before - 1
+    assert "已撤回" in said(manager.get(f"/tubes/{tube}/"))
+    assert as_("commander").post(link, {"reason": "x"}).status_code == 403
+
+
+def test_a_released_result_is_corrected_by_somebody_else(as_, scene):
+    reviewer = as_("lab_reviewer")
+    tube = Tube.objects.filter(operation=scene.drill.id, outcome=1).first().tube
+    link = re.search(r'href="(/results/correct/[^"]+)"', said(reviewer.get(f"/tubes/{tube}/")))[1]
+    assert reviewer.post(link, {"outcome": "invalid", "reason": "复核仪器读数"}).status_code == 302
+    settle_down()
+    assert Tube.objects.get(operation=scene.drill.id, tube=tube).outcome == 4
+    assert "复核仪器读数" in said(reviewer.get(f"/tubes/{tube}/"))
+
+
+def test_a_hotels_list_shows_who_is_on_no_roster(as_, scene):
+    rows = [HEADER, *resident_rows(3, scene.drill.communities[8:9], seed=77)]
+    rows[1][2] = "34060219000101007X"
+    file = SimpleUploadedFile("宾馆.csv", "\n".join(",".join(row) for row in rows).encode())
+    manager = as_("round_manager")
+    body = {"purpose": "cross_list", "label": "宾馆住客", "area": str(scene.drill.district), "file": file}
+    assert manager.post("/imports/", body).status_code == 302
+    found = Import.objects.order_by("-pk").first()
+    manager.post(f"/imports/{found.pk}/commit/")
+    page = said(manager.get(f"/imports/{found.pk}/strangers/"))
+    assert page.count("data-row") == 1
+    assert manager.get(f"/imports/{found.pk - 1}/strangers/").status_code == 404
+
+
+def test_a_doubled_row_can_be_kept_as_a_person_of_their_own(as_, scene):
+    rows = [HEADER, *resident_rows(2, scene.drill.communities[5:6], seed=9)]
+    rows[1][2] = rows[2][2] = "34060219000101007X"
+    file = SimpleUploadedFile("双.csv", "\n".join(",".join(row) for row in rows).encode())
+    manager = as_("round_manager")
+    manager.post("/imports/", {"purpose": "residents", "label": "x", "area": str(scene.drill.district), "file": file})
+    found = Import.objects.order_by("-pk").first()
+    page = said(manager.get(f"/imports/{found.pk}/?outcome=doubled"))
+    picked = re.findall(r'name="pick" value="([^"]+)"', page)
+    assert manager.post(f"/imports/{found.pk}/keep/", {"pick": picked}).status_code == 302
+    found.refresh_from_db()
+    assert (found.counts["added"], found.counts["doubled"]) == (2, 0)

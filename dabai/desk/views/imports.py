@@ -1,8 +1,10 @@
 """Lists of people: upload, progress, a review row by row, and the decision. Also the doubles that a list brought."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -12,13 +14,14 @@ from dabai.access.rules import Permission
 from dabai.desk import formats
 from dabai.desk.forms import Field, Form, form
 from dabai.desk.lists import PAGE, Cell, Listing, Row, Tab, address, chosen, columns, paged
-from dabai.desk.shell import in_operation_only, number_in, on_refusal, operation_of, show, text
+from dabai.desk.shell import current, in_operation_only, number_in, on_refusal, operation_of, show, text
 from dabai.kernel.refusal import Refusal
 from dabai.kernel.words import language_of, say_refusal
 from dabai.people import actions, background, queries
 from dabai.people.duplicates import probable_doubles
 from dabai.people.models import Import
 from dabai.places.queries import area as area_row
+from dabai.testing.coverage import strangers as strangers_of
 
 OUTCOMES = ("all", "refused", "doubled", "remarked", "changed", "added", "same")
 TONES = {"added": "done", "changed": "soon", "same": "", "doubled": "retest", "refused": "late"}
@@ -161,7 +164,8 @@ def lines(request: HttpRequest, found: Import) -> Listing:
                 Cell(one.phone),
                 Cell(one.area, mono=True, sub=one.building),
                 Cell("; ".join(reasons(request, one)), sub=", ".join(reason["code"] for reason in one.reasons)),
-            ]
+            ],
+            pick=str(one.number),
         )
         for one in shown
     ]
@@ -176,7 +180,9 @@ def lines(request: HttpRequest, found: Import) -> Listing:
         )
         for one in OUTCOMES
     ]
-    return Listing(names, rows, "import_rows", tabs, next=following)
+    keep = reverse("desk:import_do", args=[found.pk, "keep"])
+    bulk = form(submit="keep_own", action=keep) if found.state == "staged" and outcome == "doubled" else None
+    return Listing(names, rows, "import_rows", tabs, next=following, bulk=bulk)
 
 
 def person_href(one: Any) -> str:
@@ -206,7 +212,7 @@ def column_form(found: Import) -> Form:
 def import_do(request: HttpRequest, import_id: int, what: str) -> HttpResponse:
     """Commit, discard, or read again with other columns."""
     found = find_import(request, import_id)
-    if request.method != "POST" or what not in ("commit", "discard", "columns"):
+    if request.method != "POST" or what not in ("commit", "discard", "columns", "keep"):
         return redirect("desk:import", import_id=import_id)
     user = access_of(request).user
     if what == "commit":
@@ -214,6 +220,9 @@ def import_do(request: HttpRequest, import_id: int, what: str) -> HttpResponse:
     elif what == "discard":
         actions.discard_import(by=user, import_id=import_id, reason=request.POST.get("reason", "")[:200])
         messages.success(request, text(request, "desk.done.discarded"))
+    elif what == "keep":
+        for number in request.POST.getlist("pick"):
+            actions.keep_as_own_person(by=user, import_id=import_id, number=number_in(number))
     else:
         asked = column_form(found)
         asked.read(request.POST)
@@ -263,9 +272,53 @@ def doubles(request: HttpRequest) -> HttpResponse:
     )
 
 
+@needs(Permission.IMPORT_PEOPLE)
+@on_refusal
+@in_operation_only
+def strangers(request: HttpRequest, import_id: int) -> HttpResponse:
+    """Whom a hotel, a firm or a site has named and who stands on no roster of the round: somebody to be found."""
+    found, now = find_import(request, import_id), current(request)
+    if now is None or found.purpose != "cross_list":
+        raise Http404
+    reach = access_of(request).areas(Permission.IMPORT_PEOPLE)
+    listed = strangers_of(now.pk, batch=import_id, areas=reach)
+    after = read_key(request.GET.get("after", ""))
+    listed = listed.filter(Q(area__gt=after[0]) | Q(area=after[0], id__gt=after[1])) if after else listed
+    people, following = paged(list(listed[: PAGE + 1]), PAGE, lambda one: f"{one.area}|{one.id}", request)
+    rows = [
+        Row(
+            [
+                Cell(one.name, sub=one.number or text(request, "desk.no_document")),
+                Cell(one.phone),
+                Cell(one.area, mono=True),
+            ]
+        )
+        for one in queries.masked_listed(found.operation, people)
+    ]
+    return show(
+        request,
+        "list_page.html",
+        "imports",
+        title=text(request, "desk.imports.strangers"),
+        lead=now.name,
+        crumbs=[(found.label, reverse("desk:import", args=[import_id]))],
+        listing=Listing(columns("person:wide", "phone", "area:code"), rows, "strangers", next=following),
+    )
+
+
+def read_key(value: str) -> tuple[str, UUID] | None:
+    """Where a page of strangers begins; None for the first one."""
+    area, _, key = value.partition("|")
+    try:
+        return area, UUID(key)
+    except ValueError:
+        return None
+
+
 urlpatterns = [
     path("imports/", import_list, name="imports"),
     path("imports/doubles/", doubles, name="doubles"),
     path("imports/<int:import_id>/", import_page, name="import"),
+    path("imports/<int:import_id>/strangers/", strangers, name="strangers"),
     path("imports/<int:import_id>/<str:what>/", import_do, name="import_do"),
 ]

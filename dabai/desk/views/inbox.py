@@ -321,7 +321,26 @@ def flat(body: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return lines
 
 
+# --- what was not so ----------------------------------------------------------------------------------------------
+
+
+@needs(Permission.DECIDE_INBOX)
+@on_refusal
+@in_operation_only
+def withdraw(request: HttpRequest, fact: UUID) -> HttpResponse:
+    """Take a reported fact back because it was not so. It is final, and stays on the line, struck through."""
+    asked = form(Field("reason", required=True, help="withdraw"), submit="withdraw", danger=True)
+    if request.method == "POST" and asked.read(request.POST):
+        with asked.refusals():
+            decide(request, "journal.fact_withdrawn", {"target": str(fact), "reason": asked["reason"]})
+            messages.success(request, text(request, "desk.done.withdrawn"))
+            return redirect("desk:inbox")
+    title, lead = text(request, "desk.inbox.withdraw"), text(request, "desk.inbox.withdraw_lead")
+    return show(request, "form_page.html", "inbox", title=title, lead=lead, form=asked)
+
+
 urlpatterns = [
+    path("facts/<uuid:fact>/withdraw/", withdraw, name="withdraw"),
     path("inbox/", inbox_list, name="inbox"),
     path("inbox/kept/<uuid:fact>/", kept_page, name="kept"),
     path("inbox/<str:code>/<str:subject>/", case_page, name="case"),

@@ -45,6 +45,12 @@ SHOWN = (
     "until",
     "reason",
 )
+# What a desk takes back because it was not so; results are corrected, decisions are decided again.
+AT_THE_POINT = ("sample_taken", "late_entry", "tube_sealed", "tube_voided", "sample_moved", "not_sampled")
+ON_THE_ROAD = ("tubes_bagged", "box_packed", "box_sealed", "box_handed_over", "box_received")
+ABOUT_THE_ROSTER = ("excused", "roster_added", "roster_removed")
+WITHDRAWN_HERE = {f"testing.{name}" for name in (*AT_THE_POINT, *ON_THE_ROAD, *ABOUT_THE_ROSTER)}
+WITHDRAWN_HERE |= {"people.person_registered", "people.corrected"}
 WORDS = {"outcome": "testing.outcome", "was": "testing.outcome", "verdict": "testing.verdict"}
 
 
@@ -55,7 +61,9 @@ def shown_line(request: HttpRequest, events: list[Event]) -> list[dict[str, Any]
 
 def shown_event(request: HttpRequest, event: Event) -> dict[str, Any]:
     """One event: what it is called, its tone, and its details in words."""
-    merge = event.kind == "people.merged" and not event.withdrawn and access_of(request).may(Permission.MERGE_PEOPLE)
+    access = access_of(request)
+    may_withdraw = event.kind in WITHDRAWN_HERE and not event.withdrawn and access.may(Permission.DECIDE_INBOX)
+    merge = event.kind == "people.merged" and not event.withdrawn and access.may(Permission.MERGE_PEOPLE)
     return {
         "event": event,
         "tone": TONES.get(event.kind, ""),
@@ -63,6 +71,7 @@ def shown_event(request: HttpRequest, event: Event) -> dict[str, Any]:
         "details": [one for key in SHOWN if (one := detail(request, event, key))],
         "person": reverse("desk:person", args=[event.person]) if event.person and event.who else "",
         "merge": event.fact if merge else None,
+        "withdraw": event.fact if may_withdraw else None,
     }
 
 

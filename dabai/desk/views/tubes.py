@@ -122,6 +122,7 @@ def tube_page(request: HttpRequest, tube: str) -> HttpResponse:
         site=Site.objects.filter(pk=found.site).first(),
         lab=Site.objects.filter(pk=found.lab).first(),
         people=people_of(found) if may_see and not found.contested else None,
+        may_correct=access_of(request).may(Permission.CORRECT_RESULTS),
         versions=result_versions(operation.pk, tube) if at_the_bench else [],
         cases=inbox.cases(district=operation.district, operation=operation.pk, areas=[""], subject=tube, code="tube."),
         line=shown_line(request, line),
