@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     check_port("127.0.0.1", args.port)
     folder = data_folder() / "demo"
     if is_served(folder):
-        raise Trouble("already_running", folder=folder, pid="?")
+        raise Trouble("already_running", folder=folder, pid=(folder / "serve.lock").read_text().strip() or "?")
     make_folders(data_folder(), unprivileged())
     shutil.rmtree(folder, ignore_errors=True)
     bar = Bar()
