@@ -208,8 +208,9 @@ class Life:
         for person in Person.objects.filter(operation=self.drill.id)[:4]:
             page = f"/people/{person.id}/"
             assert browser.get(page).status_code == 200
-            asked = {"fields": ["name", "number", "phone"], "reason": "核对身份"}
-            assert browser.post(f"{page}do/reveal/", asked).status_code == 200
+            asked = {"what": ["name", "number", "phone"], "reason": "核对身份"}
+            shown = browser.post(f"{page}do/reveal/", asked).content.decode()
+            assert any(one.name in shown and one.number in shown for one in self.members)
         self.told("round_manager", "get", f"operations/{self.drill.id}/inbox")
         for kept in Kept.objects.filter(operation=self.drill.id)[:3]:
             assert browser.get(f"/inbox/kept/{kept.id}/").status_code == 200
