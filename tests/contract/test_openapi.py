@@ -16,7 +16,7 @@ from dabai.registry import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {"/api/v1/health", "/api/v1/devices/pair", "/api/v1/desk/first-admin", "/api/v1/desk/welcome"}
-PUBLIC |= {"/api/v1/desk/log-in"}
+PUBLIC |= {"/api/v1/desk/log-in", "/api/v1/lookup"}
 
 
 @pytest.fixture(scope="module")
