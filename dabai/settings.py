@@ -67,6 +67,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# What concerns requests of phones (dabai.wsgi): they have no session and see no page.
+DEVICE_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "dabai.urls"
 WSGI_APPLICATION = "dabai.wsgi.application"
 AUTH_USER_MODEL = "access.User"

@@ -6,10 +6,12 @@ from dabai.api.app import api
 from dabai.api.desk import routers as desk_routers
 from dabai.api.facts import router as facts
 from dabai.api.health import router as health
+from dabai.api.lookup import router as lookup
 from dabai.desk import trust
 
 api.add_router("", health)
 api.add_router("", facts)
+api.add_router("", lookup)
 
 for _prefix, _router in desk_routers:
     api.add_router(_prefix, _router)
