@@ -48,6 +48,7 @@ def at(chromium, live_server, scene) -> Iterator:
         page.get_by_label("用户名").fill(getattr(scene.cast, who).user.username)
         page.get_by_label("密码").fill(PASSWORD)
         page.get_by_role("button", name="登录").click()
+        page.wait_for_url(lambda url: "/login/" not in url, wait_until="load")
         return page
 
     yield sit
