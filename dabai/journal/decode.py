@@ -23,7 +23,6 @@ from dabai.kernel.ids import natural_id
 from dabai.kernel.refusal import Refusal, field_path
 
 MAX_FACTS = 500
-MAX_SKEW = timedelta(days=400)
 FUTURE = timedelta(minutes=10)
 LONG_AGO = timedelta(days=60)
 DEPTH = 60
@@ -67,11 +66,23 @@ def first_field(error: ValidationError, prefix: str = "") -> str:
 
 
 def measured_skew(sent_at: datetime | None, received_at: datetime) -> timedelta:
-    """How far the device's clock is behind the server's; small differences are the network, absurd ones are ignored."""
+    """How far the device's clock is behind the server's; small differences are the network. One that fell back by years
+    with its battery is as good a clock as any, once it is known by how much."""
     if sent_at is None:
         return timedelta(0)
     skew = received_at - sent_at
-    return skew if clock.noise() < abs(skew) < MAX_SKEW else timedelta(0)
+    return skew if abs(skew) > clock.noise() else timedelta(0)
+
+
+def time_of(said: datetime, skew: timedelta, received_at: datetime) -> datetime:
+    """When a fact happened. What a device wrote before its clock was lost, or put right, is believed as it stands."""
+    corrected = said + skew
+    return said if not is_plausible(corrected, received_at) and is_plausible(said, received_at) else corrected
+
+
+def is_plausible(happened_at: datetime, received_at: datetime) -> bool:
+    """Whether something that was received then can have happened at this time."""
+    return received_at - LONG_AGO < happened_at < received_at + FUTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ def read_fact(raw: Any, arrival: Arrival) -> Fact:
     try:
         envelope = read_envelope(raw)
         digest = digest_of(raw)
-        happened_at = (envelope.happened_at + arrival.skew).astimezone(UTC)
+        happened_at = time_of(envelope.happened_at, arrival.skew, received_at).astimezone(UTC)
     except OverflowError:
         return unreadable(raw, Refusal("journal.envelope_invalid", "happened_at"), arrival)
     except ValidationError as error:
@@ -114,19 +125,13 @@ def read_fact(raw: Any, arrival: Arrival) -> Fact:
     fact = Fact(envelope.id, kind, envelope.kind, happened_at, received_at, reporter, digest, raw, str(envelope.id))
     fact.device = arrival.device
     fact.device_seq = envelope.device_seq
-    fact.flags = reporter.flags | clock_flag(happened_at, received_at)
+    fact.flags = reporter.flags | (0 if is_plausible(happened_at, received_at) else EntryFlag.IMPLAUSIBLE_CLOCK)
     fact.actor = reporter.user
     if envelope.by is not None and arrival.device is not None:
         fact.actor = arrival.actors.get(envelope.by)
         fact.flags |= 0 if fact.actor else EntryFlag.ACTOR_UNKNOWN
     fact.refusal = read_body(fact, envelope)
     return fact
-
-
-def clock_flag(happened_at: datetime, received_at: datetime) -> int:
-    """Flag what can't be the time of a fact; it is accepted all the same."""
-    plausible = received_at - LONG_AGO < happened_at < received_at + FUTURE
-    return 0 if plausible else EntryFlag.IMPLAUSIBLE_CLOCK
 
 
 def read_body(fact: Fact, envelope: Envelope) -> Refusal | None:
