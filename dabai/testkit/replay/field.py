@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
 from dabai.testkit.replay.labels import Labels
+from dabai.testkit.replay.names import TRAVELLER_AREAS, Numbers
 from dabai.testkit.replay.people import RESIDENT_ID, Person, travellers
 from dabai.testkit.replay.scenario import RoundPlan, Scenario, SitePlan, Span, share
 
@@ -76,12 +77,13 @@ class World:
     roster: list[Person]
     passed: dict[str, list[Person]] = field(default_factory=dict)
     strangers: int = 0
+    numbers: list[Numbers] = field(default_factory=lambda: [Numbers(area) for area in TRAVELLER_AREAS])
 
     def new_people(self, what: str, count: int) -> list[Person]:
         """People on no roster, with keys after those of the roster."""
         first = len(self.roster) + self.strangers
         self.strangers += count
-        return travellers(self.scenario, what, count, first)
+        return travellers(self.scenario, what, count, first, self.numbers)
 
     def due(self, plan: RoundPlan) -> list[Person]:
         wanted = set(plan.communities)

@@ -8,13 +8,13 @@ from its own seed: the drill's six communities hold the same people in the small
 import csv
 import io
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
 from typing import NamedTuple
 
-from dabai.testkit.replay.names import RESIDENT_AREAS, TRAVELLER_AREAS, Numbers, name, phone
+from dabai.testkit.replay.names import RESIDENT_AREAS, Numbers, name, phone
 from dabai.testkit.replay.scenario import Scenario, scaled, share
 
 CENSUS_DAY = date(2022, 3, 13)
@@ -227,10 +227,10 @@ def _document(rng: random.Random, nth: int, born: date, sex: int, numbers: Numbe
     return RESIDENT_ID, numbers.next(born, sex)
 
 
-def travellers(scenario: Scenario, post: str, count: int, first: int) -> list[Person]:
-    """People passing a post, from elsewhere and on no roster; keys from ``first`` on."""
+def travellers(scenario: Scenario, post: str, count: int, first: int, numbers: Sequence[Numbers]) -> list[Person]:
+    """People passing a post, from elsewhere and on no roster; keys from ``first`` on. ``numbers``: of the areas they come
+    from, the same at every post and on every day."""
     rng = random.Random(f"{scenario.seed}/{post}")
-    numbers = [Numbers(area) for area in TRAVELLER_AREAS]
     return [_traveller(rng, rng.choice(numbers), first + n) for n in range(count)]
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from dabai.kernel.codes import own_kind
 from dabai.people.rules import age_on, normalise_document, normalise_name, normalise_phone
+from dabai.testkit.replay.field import World
 from dabai.testkit.replay.labels import label
+from dabai.testkit.replay.names import TRAVELLER_AREAS, Numbers
 from dabai.testkit.replay.people import (
     CENSUS_DAY,
     COLUMNS,
@@ -102,11 +104,18 @@ def test_names_and_phones_are_in_their_normal_form(tenth: list[Person]) -> None:
 
 
 def test_travellers_are_on_no_list(tenth: list[Person]) -> None:
-    passing = travellers(scenario("duji-2022-03", 0.1), "ZLKD", 500, first=len(tenth))
+    numbers = [Numbers(area) for area in TRAVELLER_AREAS]
+    passing = travellers(scenario("duji-2022-03", 0.1), "ZLKD", 500, len(tenth), numbers)
     assert not {person.number for person in passing} & {person.number for person in tenth}
     assert len({person.number for person in passing}) == 500
     assert all(person.number[2:6] == "9999" for person in passing)
     assert [person.key for person in passing] == list(range(len(tenth), len(tenth) + 500))
+
+
+def test_no_two_travellers_share_a_number(tenth: list[Person]) -> None:
+    place = World(scenario("duji-2022-03", 0.1), tenth)
+    people = [person for day in range(10) for person in place.new_people(f"ZLKD/{day}", 2000)]
+    assert len({person.number for person in people}) == len({person.key for person in people}) == 20_000
 
 
 def test_csv_has_a_row_for_each_person_in_order(tenth: list[Person]) -> None:
