@@ -228,8 +228,8 @@ def _document(rng: random.Random, nth: int, born: date, sex: int, numbers: Numbe
 
 
 def travellers(scenario: Scenario, post: str, count: int, first: int, numbers: Sequence[Numbers]) -> list[Person]:
-    """People passing a post, from elsewhere and on no roster; keys from ``first`` on. ``numbers``: of the areas they come
-    from, the same at every post and on every day."""
+    """People passing a post, from elsewhere and on no roster; keys from ``first`` on. ``numbers``: of the areas that
+    they come from, the same at every post and on every day."""
     rng = random.Random(f"{scenario.seed}/{post}")
     return [_traveller(rng, rng.choice(numbers), first + n) for n in range(count)]
 
