@@ -28,7 +28,7 @@ SITE_MEASURES = (
     "voided", "rejected", "contested", "open_minutes", "boxed", "boxed_counted", "delivered", "delivered_counted",
 )  # fmt: skip
 DURATIONS = ("sample_to_receipt", "receipt_to_result", "sample_to_result")
-LAST_MINUTE = 32767
+LONGEST = 7 * 24 * 3600
 
 EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('figures.cells')), set_config('work_mem', '64MB', true)"
@@ -215,9 +215,11 @@ SITE_CELLS = write_cells("figures_site_cell", "site", SITE_MEASURES, SITE_FRESH)
 
 
 def minutes(since: str, until: str) -> str:
-    """Whole minutes between two moments: never negative (two clocks), and no more than the column holds (22 days)."""
+    """Whole minutes between two moments. Two clocks may differ by half an hour (then 0); what would be longer than a
+    week, or further in the past, is a wrong clock and no duration: NULL, counted nowhere.
+    """
     seconds = f"extract(epoch FROM x.{until})::bigint - extract(epoch FROM x.{since})::bigint"
-    return f"least(greatest(({seconds}) / 60, 0), {LAST_MINUTE})::smallint"
+    return f"CASE WHEN {seconds} BETWEEN -1800 AND {LONGEST} THEN greatest(({seconds}) / 60, 0)::smallint END"
 
 
 def written_out(name: str) -> str:
