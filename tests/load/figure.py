@@ -55,7 +55,9 @@ def at_most(name: str, value: float, target: float, unit: str = "s", **detail: A
     return Figure(name, value, unit, target, value <= target, detail=detail)
 
 
-def paired(name: str, ours: Sequence[float], bare: Sequence[float], *, unit: str, target: float, **detail: Any) -> Figure:
+def paired(
+    name: str, ours: Sequence[float], bare: Sequence[float], *, unit: str, target: float, **detail: Any
+) -> Figure:
     """A rate against the bare rate of the same moment: the median of the pairs' ratios decides."""
     ratios = [mine / other for mine, other in zip(ours, bare, strict=True)]
     ratio = statistics.median(ratios)

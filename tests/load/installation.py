@@ -1,4 +1,4 @@
-"""A throwaway installation to load: the embedded PostgreSQL as ``dabai serve`` sets it up, web processes, the worker."""
+"""A throwaway installation to load: PostgreSQL as ``dabai serve`` sets it up, web processes, the worker."""
 
 import os
 import signal

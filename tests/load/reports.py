@@ -7,21 +7,22 @@ from typing import Any
 
 import orjson
 
+from dabai.access.queries import authenticate_device
 from dabai.journal.decode import read_facts
 from dabai.journal.door import DeviceReporter, kinds
 from dabai.journal.intake import ENTRY, MARK, entry_row
 from dabai.journal.kinds import Fact
 from dabai.journal.rows import Insert
-from dabai.access.queries import authenticate_device
 from dabai.kernel import clock
 from dabai.kernel.ids import uuid7
 from dabai.people.facts import PERSON
 from dabai.testing.facts.samples import SAMPLE
 from dabai.testkit.residents import resident_number
 from tests.load.rounds import POOL, tube_codes
-from tests.load.world import FIRST_RESIDENT, Phone, World
+from tests.load.world import Phone, World
 
 SPOT_EVERY = 20
+FIRST_STRANGER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class Report:
 
     def request(self, port: int) -> bytes:
         """The request as bytes on the wire."""
-        body = orjson.dumps({"sent_at": clock.now(), "highest_seq": 1, "unsent": 0, "app": "bench", "facts": self.facts})
+        body = orjson.dumps(
+            {"sent_at": clock.now(), "highest_seq": 1, "unsent": 0, "app": "bench", "facts": self.facts}
+        )
         head = f"POST /api/v1/facts HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Device {self.phone.token}\r\n"
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -46,8 +49,8 @@ class Field:
     world: World
     round: int
     next_person: int = 0
-    spot: int = 0
     seq: int = 0
+    spot_every: int = SPOT_EVERY
 
     def tubes(self, count: int) -> Iterator[tuple[Phone, list[dict[str, Any]]]]:
         """So many tubes of ten, from phone after phone."""
@@ -61,9 +64,9 @@ class Field:
         """One tube of ten."""
         place = {"round": self.round, "site": phone.site, "station": phone.station, "tube": code}
         for _ in range(POOL):
-            self.next_person += 1
             person = self.world.person(self.next_person)
-            if self.next_person % SPOT_EVERY == 0:
+            self.next_person += 1
+            if self.spot_every and self.next_person % self.spot_every == 0:
                 registered = self.fact("people.person_registered", self.stranger(phone), now)
                 person = registered["id"]
                 yield registered
@@ -71,10 +74,10 @@ class Field:
 
     def stranger(self, phone: Phone) -> dict[str, Any]:
         """Somebody on no list, with a number of their own."""
-        self.spot += 1
-        number = self.round * 3_000_000 % 2_600_000 + FIRST_RESIDENT * 10 + self.spot
-        document = {"kind": "01", "number": resident_number(number % 3_600_000)}
-        return {"site": phone.site, "name": f"演生{chr(0x4E00 + self.spot % 5000)}", "document": document, "phone": f"139{self.spot:08}"}
+        number = self.world.strangers = self.world.strangers + 1
+        document = {"kind": "01", "number": resident_number(FIRST_STRANGER + number)}
+        name = f"演生{chr(0x4E00 + number % 5000)}"
+        return {"site": phone.site, "name": name, "document": document, "phone": f"139{number:08}"}
 
     def fact(self, kind: str, body: dict[str, Any], at: datetime) -> dict[str, Any]:
         """A fact as a phone words it."""
@@ -154,14 +157,18 @@ def collect(facts: list[Fact]) -> dict[str, list[tuple[Any, ...]]]:
     """The typed rows that a handler writes for facts of one kind."""
     if not facts:
         return {}
-    collector = Collector()
-    keep = Insert.__call__
+    collector, write = Collector(), Insert.__call__
     try:
-        Insert.__call__ = lambda insert, cursor, rows: cursor.rows.update({insert.table: list(rows)})  # type: ignore[method-assign]
+        Insert.__call__ = keep  # type: ignore[method-assign]
         facts[0].kind.handle(collector, facts)  # type: ignore[union-attr]
     finally:
-        Insert.__call__ = keep  # type: ignore[method-assign]
+        Insert.__call__ = write  # type: ignore[method-assign]
     return collector.rows
+
+
+def keep(insert: Insert, collector: Collector, rows: Sequence[tuple[Any, ...]]) -> None:
+    """In the place of writing."""
+    collector.rows[insert.table] = list(rows)
 
 
 def plain(value: Any) -> Any:

@@ -39,19 +39,20 @@ FROM {codes} t JOIN bench_site s ON s.number = t.k * %(sites)s / %(tubes)s
 """
 SAMPLES = """
 INSERT INTO testing_sample (district, id, round, operation, person, tube, site, station, single, late, happened_at)
-SELECT %(district)s, uuidv7(p.at + j * interval '20 s' - clock_timestamp()), %(round)s, %(operation)s,
+SELECT %(district)s, bench_id(p.at + j * interval '20 s'), %(round)s, %(operation)s,
        bench_person(p.k * 10 + j), p.code, p.site, p.station, false, false, p.at + j * interval '20 s'
 FROM {plan} p CROSS JOIN generate_series(0, 9) j WHERE p.k * 10 + j < %(people)s ORDER BY p.at, j
 """
 SEALS = """
-INSERT INTO testing_tube_event (district, id, operation, round, tube, kind, site, station, count, run, reason, happened_at)
-SELECT %(district)s, uuidv7(p.at + interval '4 min' - clock_timestamp()), %(operation)s, %(round)s, p.code, 1, p.site,
+INSERT INTO testing_tube_event (district, id, operation, round, tube, kind, site, station, count, run, reason,
+  happened_at)
+SELECT %(district)s, bench_id(p.at + interval '4 min'), %(operation)s, %(round)s, p.code, 1, p.site,
        p.station, 10, '', '', p.at + interval '4 min'
 FROM {plan} p ORDER BY p.at
 """
 RESULTS = """
 INSERT INTO testing_result (district, id, operation, tube, lab, run, outcome, ct, actor, happened_at)
-SELECT %(district)s, uuidv7(p.at + interval '6 h' - clock_timestamp()), %(operation)s, p.code, %(lab)s, '', 1, NULL,
+SELECT %(district)s, bench_id(p.at + interval '6 h'), %(operation)s, p.code, %(lab)s, '', 1, NULL,
        %(technician)s, p.at + interval '6 h'
 FROM {plan} p ORDER BY p.at
 """
@@ -60,14 +61,15 @@ INSERT INTO testing_result_decision (district, id, operation, result, kind, outc
 SELECT %(district)s, g.id, %(operation)s, r.id, g.kind, NULL, %(reviewer)s, '', g.at
 FROM (SELECT r.*, row_number() OVER (ORDER BY r.id) / 500 AS part FROM testing_result r JOIN {plan} p ON p.code = r.tube
       WHERE r.district = %(district)s) r
-JOIN (SELECT part, kind, uuidv7() AS id, %(start)s::timestamptz + interval '15 h' + kind * interval '10 min' AS at
+JOIN (SELECT part, kind, bench_id(now()) AS id,
+             %(start)s::timestamptz + interval '15 h' + kind * interval '10 min' AS at
       FROM generate_series(0, %(tubes)s / 500) part, unnest(ARRAY[1, 3]) kind) g USING (part)
 """
 ENTRIES = """
 INSERT INTO journal_entry (district, id, operation, kind, verdict, flags, digest, device, device_seq, actor, site, area,
   happened_at, received_at)
-SELECT %(district)s, f.id, %(operation)s, f.kind, 1, 0, uuid_send(f.id), f.device, row_number() OVER (), f.actor, f.site,
-       f.area, f.happened_at, f.happened_at + interval '5 s'
+SELECT %(district)s, f.id, %(operation)s, f.kind, 1, 0, uuid_send(f.id), f.device, row_number() OVER (), f.actor,
+       f.site, f.area, f.happened_at, f.happened_at + interval '5 s'
 FROM (
   SELECT s.id, 23 AS kind, b.device, NULL::int AS actor, s.site, b.area, s.happened_at
   FROM testing_sample s JOIN bench_site b ON b.id = s.site WHERE s.district = %(district)s AND s.round = %(round)s
@@ -75,17 +77,19 @@ FROM (
   FROM testing_tube_event e JOIN bench_site b ON b.id = e.site WHERE e.district = %(district)s AND e.round = %(round)s
   UNION ALL SELECT r.id, 36, NULL, r.actor, r.lab, %(district)s::text, r.happened_at
   FROM testing_result r JOIN {plan} p ON p.code = r.tube WHERE r.district = %(district)s
-  UNION ALL SELECT DISTINCT d.id, CASE d.kind WHEN 1 THEN 37 ELSE 38 END, NULL::uuid, d.actor, %(lab)s, %(district)s::text,
-         d.happened_at
+  UNION ALL SELECT DISTINCT d.id, CASE d.kind WHEN 1 THEN 37 ELSE 38 END, NULL::uuid, d.actor, %(lab)s,
+         %(district)s::text, d.happened_at
   FROM testing_result_decision d JOIN testing_result r ON r.district = d.district AND r.id = d.result
   JOIN {plan} p ON p.code = r.tube WHERE d.district = %(district)s
 ) f ORDER BY f.id
 """
 TUBES = """
-INSERT INTO testing_tube (district, operation, tube, round, site, station, area, state, claims, contested, samples, people,
-  single, late, first_at, last_at, hour, sealed_at, sealed_count, box, lab, read_at, released_at, result, outcome)
-SELECT %(district)s, %(operation)s, p.code, %(round)s, p.site, p.station, p.area, CASE WHEN r.id IS NULL THEN 2 ELSE 8 END,
-       1, false, 10, 10, false, 0, p.at, p.at + interval '180 s', date_trunc('hour', p.at, 'UTC'), p.at + interval '4 min',
+INSERT INTO testing_tube (district, operation, tube, round, site, station, area, state, claims, contested, samples,
+  people, single, late, first_at, last_at, hour, sealed_at, sealed_count, box, lab, read_at, released_at, result,
+  outcome)
+SELECT %(district)s, %(operation)s, p.code, %(round)s, p.site, p.station, p.area,
+       CASE WHEN r.id IS NULL THEN 2 ELSE 8 END, 1, false, 10, 10, false, 0, p.at, p.at + interval '180 s',
+       date_trunc('hour', p.at, 'UTC'), p.at + interval '4 min',
        10, '', r.lab, r.happened_at, d.happened_at, r.id, r.outcome
 FROM {plan} p
 LEFT JOIN testing_result r ON r.district = %(district)s AND r.tube = p.code
@@ -175,7 +179,8 @@ def write_round(connection: psycopg.Connection[Any], world: World, planned: Plan
     """The facts of a round and what is derived from them."""
     number = planned.row.pk
     names = world.names | {
-        "round": number, "start": planned.start, "day": DAY_HOURS * 3600, "tubes": len(planned.tubes), "stations": STATIONS,
+        "round": number, "start": planned.start, "day": DAY_HOURS * 3600, "tubes": len(planned.tubes),
+        "stations": STATIONS,
     }  # fmt: skip
     codes, plan = f"bench_codes_{number}", f"bench_plan_{number}"
     connection.execute("SET synchronous_commit = off")

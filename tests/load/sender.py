@@ -12,11 +12,11 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 FORK = multiprocessing.get_context("fork")
 ACCEPTED = b'"accepted"'
-START_DELAY = 0.2
 
 
 @dataclass(slots=True)
@@ -38,12 +38,13 @@ class Sent:
 
 @dataclass(slots=True)
 class Line:
-    """One connection. ``since`` is None while it is idle."""
+    """One connection. ``since`` is None while it is idle; ``used`` counts its requests."""
 
     socket: socket.socket
     since: float | None = None
     received: bytearray = field(default_factory=bytearray)
     wanted: int = -1
+    used: int = 0
 
     def take(self, data: bytes) -> bool:
         """Take what arrived; whether the answer is whole."""
@@ -58,20 +59,33 @@ class Line:
         return len(self.received) >= self.wanted
 
 
-class Sender:
-    """One process's share of the requests."""
+@dataclass(frozen=True, slots=True)
+class How:
+    """``rate``: requests a second, None for as fast as they are answered. ``each``: after so many requests a connection
+    is closed and the next opened from another address of this machine, counted from ``first_address``; 0: never."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], connections: int, rate: float | None) -> None:
-        self.port, self.waiting, self.rate = port, deque(requests), rate
+    connections: int
+    rate: float | None = None
+    each: int = 0
+    first_address: int = 0
+
+
+class Sender:
+    """Sends requests and reads answers, all connections in one thread."""
+
+    def __init__(self, port: int, requests: Sequence[bytes], how: How) -> None:
+        self.port, self.waiting, self.rate, self.how = port, deque(requests), how.rate, how
+        self.addresses = count(how.first_address)
         self.chosen = selectors.DefaultSelector()
-        self.lines = [self.open() for _ in range(connections)]
+        self.lines = [self.open() for _ in range(how.connections)]
         self.idle = deque(self.lines)
         self.sent = Sent(0, 0.0, 0, 0, 0.0)
         self.started = self.next_at = 0.0
 
     def open(self) -> Line:
         """A new connection."""
-        made = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        source = (address(next(self.addresses)), 0) if self.how.each else None
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=source)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line = Line(made)
         self.chosen.register(made, selectors.EVENT_READ, line)
@@ -123,7 +137,21 @@ class Sender:
         self.sent.answered.append(now - self.started)
         line.since, line.wanted = None, -1
         line.received.clear()
-        self.idle.append(line)
+        line.used += 1
+        self.idle.append(self.renew(line) if self.how.each and line.used >= self.how.each else line)
+
+    def renew(self, line: Line) -> Line:
+        """Another connection instead of this one, from another address."""
+        self.chosen.unregister(line.socket)
+        line.socket.close()
+        fresh = self.open()
+        self.lines[self.lines.index(line)] = fresh
+        return fresh
+
+
+def address(number: int) -> str:
+    """One of this machine's sixteen million own addresses."""
+    return f"127.{number // 62_500 % 100 + 1}.{number // 250 % 250}.{number % 250 + 1}"
 
 
 def processor() -> float:
@@ -132,23 +160,23 @@ def processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def send(port: int, requests: Sequence[bytes], *, connections: int, rate: float | None = None) -> Sent:
-    """Send requests from a process of its own, and wait for it."""
-    with sending(port, requests, connections=connections, rate=rate) as answer:
+def send(port: int, requests: Sequence[bytes], **how: Any) -> Sent:
+    """Send requests from a process of its own, and wait for it. ``how`` are the fields of ``How``."""
+    with sending(port, requests, **how) as answer:
         return answer.recv()
 
 
 class sending:
     """The same, going on meanwhile: ``with sending(…) as answer: …; answer.recv()``."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], *, connections: int, rate: float | None = None) -> None:
+    def __init__(self, port: int, requests: Sequence[bytes], **how: Any) -> None:
         self.here, there = FORK.Pipe(duplex=False)
-        self.process = FORK.Process(target=self.work, args=(there, port, requests, connections, rate))
+        self.process = FORK.Process(target=self.work, args=(there, port, requests, How(**how)))
 
     @staticmethod
-    def work(there: Any, port: int, requests: Sequence[bytes], connections: int, rate: float | None) -> None:
+    def work(there: Any, port: int, requests: Sequence[bytes], how: How) -> None:
         """In the new process."""
-        there.send(Sender(port, requests, connections, rate).run())
+        there.send(Sender(port, requests, how).run())
 
     def __enter__(self) -> Any:
         self.process.start()

@@ -3,13 +3,13 @@
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from dabai.testing.models import Round, RoundState
 from dabai.kernel import clock
+from dabai.testing.models import Round, RoundState
 from tests.load.installation import Installation
 from tests.load.rounds import analyse, open_round, past_round
 from tests.load.world import World, make_world
-from datetime import timedelta
 
 FINDABLE = 20_000
 
@@ -22,6 +22,8 @@ class Stage:
     quick: bool
     started: float = field(default_factory=time.monotonic)
     made: World | None = None
+    past: list[int] = field(default_factory=list)
+    rates: tuple[float, float] | None = None
 
     @property
     def people(self) -> int:
@@ -46,10 +48,16 @@ class Stage:
     def fill(self, samples: int) -> None:
         """Past rounds until there are so many samples (a thousandth, when quick)."""
         wanted = samples * self.people // 1_000_000
+        if not wanted:
+            return
         while self.world.samples < wanted:
             self.note(f"writing a past round ({self.world.samples} of {wanted} samples)")
-            past_round(self.place, self.world, days_ago=40 - self.world.rounds)
+            self.past.append(past_round(self.place, self.world, days_ago=50 - len(self.past)).row.pk)
         analyse(self.place)
+
+    def newest_past_round(self) -> int:
+        """The id of the round that ``fill`` wrote last."""
+        return self.past[-1]
 
     def running_round(self) -> Round:
         """A round that samples may be reported for."""

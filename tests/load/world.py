@@ -27,7 +27,7 @@ DISTRICT = 340602
 AREAS = Path(__file__).resolve().parents[2] / "scenarios" / "areas" / f"{DISTRICT}.csv"
 PEOPLE_OF_A_GRID = 1000
 STATIONS = 4
-FIRST_RESIDENT = 100_000  # numbers below are for people registered on the spot
+FIRST_RESIDENT = 100_000
 LOG_IN = "bei-ce-2022-ya-li"
 
 FUNCTIONS = """
@@ -35,14 +35,19 @@ CREATE FUNCTION bench_person(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
   RETURN ('018b0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid;
 CREATE FUNCTION bench_household(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
   RETURN ('018a0000-0000-7000-8000-' || lpad(to_hex(n / 3), 12, '0'))::uuid;
+CREATE FUNCTION bench_id(at timestamptz) RETURNS uuid VOLATILE LANGUAGE sql
+  RETURN encode(
+    substr(int8send((extract(epoch FROM at) * 1000)::bigint), 3)
+    || substr(set_byte(uuid_send(gen_random_uuid()), 6, 112 + (random() * 15)::int), 7), 'hex')::uuid;
 CREATE UNLOGGED TABLE bench_grid (number int PRIMARY KEY, code text);
 CREATE UNLOGGED TABLE bench_site (number int PRIMARY KEY, id int, area text, device uuid);
 """
 RESIDENTS = """
-INSERT INTO people_person (district, id, operation, household, area, building, spot, document_kind, sex, birth_year, "group",
-  away, doubt, key, name_enc, number_enc, phone_enc, name_token, number_token, tail_token, phone_token)
-SELECT %(district)s, bench_person(n), %(operation)s, bench_household(n), g.code, n / 90 %% 12 + 1 || '号楼', false, '01',
-  n %% 2 + 1, 1900 + n %% 10, '', false, '', 1, r.a || 'name'::bytea, r.a || 'number sealed'::bytea, r.b || 'phone'::bytea,
+INSERT INTO people_person (district, id, operation, household, area, building, spot, document_kind, sex, birth_year,
+  "group", away, doubt, key, name_enc, number_enc, phone_enc, name_token, number_token, tail_token, phone_token)
+SELECT %(district)s, bench_person(n), %(operation)s, bench_household(n), g.code, n / 90 %% 12 + 1 || '号楼', false,
+  '01', n %% 2 + 1, 1900 + n %% 10, '', false, '', 1, r.a || 'name'::bytea, r.a || 'number sealed'::bytea,
+  r.b || 'phone'::bytea,
   substr(r.a, 1, 16), substr(r.a, 17), substr(r.b, 1, 16), substr(r.b, 17)
 FROM generate_series(%(first)s::bigint, %(last)s) n
 JOIN bench_grid g ON g.number = n * %(grids)s / %(people)s
@@ -50,8 +55,8 @@ CROSS JOIN LATERAL (SELECT sha256(int8send(n)) AS a, sha256(int8send(-1 - n)) AS
 ORDER BY n
 """
 HOUSEHOLDS = """
-INSERT INTO people_household (district, id, operation, area, estate, building, unit, collective, sealed, key, address_enc,
-  address_token)
+INSERT INTO people_household (district, id, operation, area, estate, building, unit, collective, sealed, key,
+  address_enc, address_token)
 SELECT %(district)s, bench_household(n), %(operation)s, g.code, '', n / 90 %% 12 + 1 || '号楼', '', false, false, 1,
   sha256(int8send(n)), substr(sha256(int8send(n)), 1, 16)
 FROM generate_series(0::bigint, %(people)s - 1, 3) n JOIN bench_grid g ON g.number = n * %(grids)s / %(people)s
@@ -86,6 +91,7 @@ class World:
     findable: list[tuple[str, str]] = field(default_factory=list)
     rounds: int = 0
     batches: int = 0
+    strangers: int = 0
     samples: int = 0
 
     @property
@@ -100,6 +106,10 @@ class World:
             "sites": len(self.sites), "lab": self.laboratory.pk,
             "technician": self.cast.lab_technician.user.pk, "reviewer": self.cast.lab_reviewer.user.pk,
         }  # fmt: skip
+
+    def first_person(self, grid: str) -> int:
+        """The lowest number of the people of a grid."""
+        return -(-self.grids.index(grid) * self.people // len(self.grids))
 
     def person(self, number: int) -> str:
         """The id of a resident."""
@@ -176,7 +186,10 @@ def make_residents(place: Installation, world: World, findable: int) -> None:
         connection.execute(FUNCTIONS)
         cursor = connection.cursor()
         cursor.executemany("INSERT INTO bench_grid VALUES (%s, %s)", list(enumerate(world.grids)))
-        rows = [(n, one.pk, one.area, phone.id) for n, (one, phone) in enumerate(zip(world.sites, world.phones, strict=True))]
+        rows = [
+            (n, one.pk, one.area, phone.id)
+            for n, (one, phone) in enumerate(zip(world.sites, world.phones, strict=True))
+        ]
         cursor.executemany("INSERT INTO bench_site VALUES (%s, %s, %s, %s)", rows)
         connection.execute("SET synchronous_commit = off")
         connection.execute(RESIDENTS, world.names | {"first": 0, "last": world.people - 1})
