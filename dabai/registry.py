@@ -34,6 +34,12 @@ from dabai.testing.queries import round_windows
 WORKER_LOCK = 7_342
 MARKS = 6_000
 CELLS = 2_000
+# What both stages join. The first stands for how much there is.
+JOINED = (
+    "testing_tube", "testing_sample", "testing_sample_move", "testing_claim_decision", "testing_tube_event",
+    "testing_packing", "testing_box_event", "testing_box", "testing_result", "testing_result_decision",
+    "testing_roster_change", "testing_coverage", "people_identity", "journal_withdrawal", "journal_attention",
+)  # fmt: skip
 
 
 def reference_parts(operation: int) -> reference.Parts:

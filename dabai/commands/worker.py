@@ -50,7 +50,9 @@ def work(stop: threading.Event) -> None:
     from dabai import registry
     from dabai.journal.partitions import make_ahead
     from dabai.kernel import clock
+    from dabai.kernel.growth import Growth
 
+    growth = Growth(registry.JOINED)
     figures_at = beat_at = 0.0
     partitions_at = -PARTITIONS
     as_of, looked = None, False
@@ -62,8 +64,10 @@ def work(stop: threading.Event) -> None:
                 make_ahead(clock.now())
                 partitions_at = time.monotonic()
             started = clock.now()
-            taken = registry.derive_once()
-            as_of = as_of if taken >= registry.MARKS else started
+            limit = growth.limit(registry.MARKS)
+            taken = registry.derive_once(limit)
+            growth.note(taken)
+            as_of = as_of if taken >= limit else started
             idle = not taken
             if idle or time.monotonic() - figures_at > BUSY_CELLS:
                 idle = not registry.figures_once(as_of=as_of) and idle

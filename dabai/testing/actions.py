@@ -162,7 +162,7 @@ def approve(*, by: User | None, round_id: int, with_spot: bool = False) -> Round
             raise Refusal("testing.roster_empty", "areas")
         mark_areas(found)
         move_to(found, state, by, detail={"roster": found.roster_size, "partition": partitioned})
-    analyse_roster()
+        analyse_roster()
     return found
 
 
@@ -245,7 +245,7 @@ def make_partition(round_id: int) -> bool:
 
 
 def analyse_roster() -> None:
-    """Tell the planner about a million new rows at once, not when autovacuum comes round."""
+    """Tell the planner about a million new rows before anybody sees them, not when autovacuum comes round."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE testing_roster_entry")
 
