@@ -175,12 +175,12 @@ def _length(queues: dict[Station, Queue], station: Station) -> tuple[int, str, i
 def _deferred(
     rng: random.Random, truth: RoundTruth, queues: dict[Station, Queue], keep: Queue
 ) -> dict[SitePlan, list[Person]]:
-    """Some are away or refuse at first, and come to the make-up session after all."""
+    """Some of the roster are away or refuse at first, and come to the make-up session after all."""
     kept = {person.key for person in keep}
     late: dict[SitePlan, list[Person]] = defaultdict(list)
     for (site, _), queue in queues.items():
         count = sum(rng.random() < DEFERRED for _ in queue)
-        for person in [p for p in queue if p.key not in kept][1 : 1 + count]:
+        for person in [p for p in queue if p.grid and p.key not in kept][1 : 1 + count]:
             queue.remove(person)
             late[site].append(person)
             outcome = "refused" if rng.random() < 0.3 else "absent"

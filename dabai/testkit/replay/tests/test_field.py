@@ -104,3 +104,9 @@ def test_laboratories_read_everything_before_the_round_closes(name: str, scale: 
         assert read == {tube.label for tube in truth.tubes if tube.valid}
         assert all(batch.read_at + timedelta(minutes=60) <= truth.plan.closed_at for batch in batches)
         assert all(0 < len(tubes) <= PLATE for batch in batches for _, tubes in batch.runs)
+
+
+def test_only_people_on_the_roster_are_sought_at_home() -> None:
+    for truth in truths("duji-2022-03", 0.3):
+        due = {person.key for person in truth.due}
+        assert due >= {person.key for person, *_ in truth.attempts} | {person.key for person in truth.excused}
