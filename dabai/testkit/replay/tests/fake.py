@@ -24,6 +24,9 @@ from dabai.testkit.replay.scenario import Scenario
 
 OUTCOMES = {"阴性": "negative", "可疑": "suspect", "阳性": "positive"}
 
+# Real seconds before the clock strikes the start: a busy machine must not miss the first session.
+HEAD_START = 1.0
+
 
 class FakeServer:
     """Start it, use ``url``, stop it. Its clock obeys ``start`` and ``morning`` as a server on a drill clock does."""
@@ -41,7 +44,7 @@ class FakeServer:
         return "first"
 
     def morning(self, scenario: Scenario) -> None:
-        self.state.set_clock(scenario.start, scenario.rate)
+        self.state.set_clock(scenario.start - timedelta(seconds=HEAD_START * scenario.rate), scenario.rate)
 
     def close(self) -> None:
         self.http.shutdown()
