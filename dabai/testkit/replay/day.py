@@ -22,11 +22,13 @@ from dabai.testkit.replay.reports import Reports, report
 from dabai.testkit.replay.scenario import RoundPlan
 from dabai.testkit.replay.senders import Senders
 from dabai.testkit.replay.setting_up import Offices
+from dabai.testkit.replay.wire import Refused
 
 EVENING_BEFORE = timedelta(hours=6)
 INBOX_EVERY = timedelta(hours=2)
 CLOSING_BEFORE = timedelta(minutes=40)
 RESULTS_PAGE = 500
+CLOSING_TRIES = 5
 
 
 @dataclass(order=True)
@@ -269,10 +271,20 @@ class Day:
             self.caught_up()
             self._settle_rest()
         self.findings += [f"{kept['kind']} still lies in the inbox: {kept['code']}" for kept in self._open("kept")]
+        self._close_with_reasons()
+        self.bulletin = publish(self.offices, self.offices.known.rounds[self.plan.number])
+
+    def _close_with_reasons(self) -> None:
+        """Close with a reason for each phone that is listed; one more may fall silent while the reasons are typed."""
         number = self.offices.known.rounds[self.plan.number]
-        listed = self.offices.manager.get(f"rounds/{number}/gaps")["devices"]
-        self._step("closed", silent={row["device"]: "电话确认已传完" for row in listed})
-        self.bulletin = publish(self.offices, number)
+        for left in reversed(range(CLOSING_TRIES)):
+            listed = self.offices.manager.get(f"rounds/{number}/gaps")["devices"]
+            try:
+                self._step("closed", silent={row["device"]: "电话确认已传完" for row in listed})
+                return
+            except Refused as refused:
+                if refused.code != "testing.device_unexplained" or not left:
+                    raise
 
     def _settle_rest(self) -> None:
         """Every case that is left was looked at."""
