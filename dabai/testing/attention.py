@@ -6,11 +6,11 @@ Each finding has a code, a subject, and the ids of the facts that it rests on. N
 from collections.abc import Sequence
 from typing import Any
 
-from dabai.testing.derive import LANDED, Touched, in_force
+from dabai.testing.derive import LANDED_OF_TUBES, Touched, in_force, landed
 from dabai.testing.models import DecisionKind, TubeEventKind, TubeState
 
 FINDINGS = f"""
-WITH landed AS MATERIALIZED ({LANDED} AND s.tube = ANY(%(tubes)s)),
+WITH landed AS MATERIALIZED ({LANDED_OF_TUBES}),
 t AS (SELECT x.*, r.pool_size FROM testing_tube x LEFT JOIN testing_round r ON r.id = x.round
       WHERE x.district = %(district)s AND x.operation = %(operation)s AND x.tube = ANY(%(tubes)s)),
 facts AS (
@@ -68,9 +68,10 @@ min(t.area),
 
 TWICE = """
 SELECT c.person FROM testing_coverage c
-WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND cardinality(c.tubes) > 1 AND NOT EXISTS (
-  SELECT 1 FROM testing_tube o WHERE o.district = %(district)s AND o.operation = %(operation)s
-    AND o.tube = ANY(c.tubes) AND o.single)
+WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND c.samples > 1 AND cardinality(c.tubes) > 1
+  AND NOT EXISTS (
+    SELECT 1 FROM testing_tube o WHERE o.district = %(district)s AND o.operation = %(operation)s
+      AND o.tube = ANY(c.tubes) AND o.single)
 """
 
 TWICE_FINDINGS = f"""
@@ -78,12 +79,12 @@ WITH member AS (
   SELECT unnest(%(people)s::uuid[]) AS person, unnest(%(people)s::uuid[]) AS canonical
   UNION SELECT i.person, i.canonical FROM people_identity i
     WHERE i.district = %(district)s AND i.canonical = ANY(%(people)s)),
-landed AS MATERIALIZED ({LANDED} AND s.person IN (SELECT person FROM member))
+landed AS MATERIALIZED ({landed("(SELECT DISTINCT person FROM member) g", "person")})
 SELECT 'person.sampled_twice', c.person::text, array_agg(l.id ORDER BY l.id),
        jsonb_build_object('tubes', cardinality(c.tubes)), c.area, c.site, c.round, max(l.happened_at)
-FROM testing_coverage c JOIN member m ON m.canonical = c.person JOIN landed l ON l.person = m.person AND l.round =
-c.round
-WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND cardinality(c.tubes) > 1
+FROM testing_coverage c JOIN member m ON m.canonical = c.person
+JOIN landed l ON l.person = m.person AND l.round = c.round
+WHERE c.district = %(district)s AND c.person = ANY(%(people)s) AND c.samples > 1 AND cardinality(c.tubes) > 1
   AND l.tube = ANY(c.tubes) AND NOT EXISTS (
     SELECT 1 FROM testing_tube o WHERE o.district = %(district)s AND o.operation = %(operation)s
       AND o.tube = ANY(c.tubes) AND o.single)

@@ -21,10 +21,18 @@ def in_force(alias: str) -> str:
     )
 
 
-LANDED = f"""
+def landed(keys: str, key: str, more: str = "") -> str:
+    """Where samples land: those that have one of the keys ``g.key`` of the relation ``keys`` in their column of that name.
+
+    Every key is looked up by itself (LATERAL … OFFSET 0). The planner knows nothing of a round that has just begun and
+    would rather read all of it again for each batch of facts.
+    """
+    return f"""
 SELECT s.id, s.round, s.person, s.site, s.station, s.single, s.late, s.happened_at, s.operation,
        CASE WHEN d.id IS NULL THEN p.placed ELSE d.becomes END AS tube
-FROM testing_sample s
+FROM {keys} CROSS JOIN LATERAL (
+  SELECT s.* FROM testing_sample s
+  WHERE s.district = %(district)s AND s.operation = %(operation)s AND s.{key} = g.{key} {more} OFFSET 0) s
 LEFT JOIN LATERAL (
   SELECT m.to_tube FROM testing_sample_move m
   WHERE m.district = s.district AND m.sample = s.id AND {in_force("m")}
@@ -35,8 +43,11 @@ LEFT JOIN LATERAL (
   WHERE d.district = s.district AND d.operation = s.operation AND d.tube = p.placed AND d.round = s.round
     AND d.site = s.site AND d.station = s.station AND {in_force("d")}
   ORDER BY d.happened_at DESC, d.id DESC LIMIT 1) d ON true
-WHERE s.district = %(district)s AND s.operation = %(operation)s AND {in_force("s")}
+WHERE {in_force("s")}
 """
+
+
+LANDED_OF_TUBES = landed("unnest(%(tubes)s::text[]) AS g(tube)", "tube")
 
 RESOLVE = """
 SELECT 'tube' AS what, tube AS key FROM testing_sample WHERE district = %(district)s AND id = ANY(%(facts)s)
@@ -98,7 +109,7 @@ SELECT tube FROM reach
 
 TUBES = f"""
 WITH t AS (SELECT DISTINCT unnest(%(tubes)s::text[]) AS tube),
-landed AS MATERIALIZED ({LANDED} AND s.tube = ANY(%(tubes)s)),
+landed AS MATERIALIZED ({LANDED_OF_TUBES}),
 sealed AS MATERIALIZED (
   SELECT e.happened_at, e.id, e.round, e.site, e.station, e.count,
          CASE WHEN d.id IS NULL THEN e.tube ELSE d.becomes END AS tube
@@ -289,18 +300,23 @@ WHERE district = %(district)s AND operation = %(operation)s AND box = ANY(%(boxe
   AND round IS NOT NULL AND site IS NOT NULL
 """
 
-COVERED_CELLS = """
-SELECT DISTINCT c.round, c.area FROM testing_coverage c
-WHERE c.district = %(district)s AND c.round = ANY(%(rounds)s) AND c.person = ANY(%(people)s)
+# Whoever may have a row of coverage: each of the people in each of the rounds.
+KEYS = "unnest(%(people)s::uuid[]) AS k(person) CROSS JOIN unnest(%(rounds)s::int[]) AS n(round)"
+
+COVERED_CELLS = f"""
+SELECT DISTINCT c.round, c.area FROM {KEYS} CROSS JOIN LATERAL (
+  SELECT c.round, c.area FROM testing_coverage c
+  WHERE c.district = %(district)s AND c.round = n.round AND c.person = k.person OFFSET 0) c
 """
 
 COVERAGE = f"""
 WITH canon AS (SELECT DISTINCT unnest(%(people)s::uuid[]) AS person),
-member AS (
+member AS MATERIALIZED (
   SELECT person, person AS canonical FROM canon
-  UNION SELECT i.person, i.canonical FROM people_identity i JOIN canon c ON i.canonical = c.person
-  WHERE i.district = %(district)s),
-landed AS MATERIALIZED ({LANDED} AND s.round = ANY(%(rounds)s) AND s.person = ANY(%(members)s)),
+  UNION SELECT i.person, i.canonical FROM canon c CROSS JOIN LATERAL (
+    SELECT i.person, i.canonical FROM people_identity i
+    WHERE i.district = %(district)s AND i.canonical = c.person OFFSET 0) i),
+landed AS MATERIALIZED ({landed("member g", "person", "AND s.round = ANY(%(rounds)s)")}),
 sampled AS (
   SELECT l.round, m.canonical AS person, count(*) AS samples, min(l.happened_at) AS first_at,
          array_agg(DISTINCT l.tube ORDER BY l.tube) AS tubes,
@@ -311,13 +327,15 @@ sampled AS (
   GROUP BY l.round, m.canonical),
 roster AS (
   SELECT DISTINCT ON (e.round, m.canonical) e.round, m.canonical AS person, e.area
-  FROM testing_roster_entry e JOIN member m USING (person)
-  WHERE e.district = %(district)s AND e.round = ANY(%(rounds)s) AND e.person = ANY(%(members)s)
+  FROM member m CROSS JOIN unnest(%(rounds)s::int[]) AS n(round) CROSS JOIN LATERAL (
+    SELECT e.round, e.person, e.area FROM testing_roster_entry e
+    WHERE e.district = %(district)s AND e.round = n.round AND e.person = m.person OFFSET 0) e
   ORDER BY e.round, m.canonical, e.person),
 change AS (
   SELECT x.round, m.canonical AS person, x.kind, x.area, x.happened_at, x.id
-  FROM testing_roster_change x JOIN member m USING (person)
-  WHERE x.district = %(district)s AND x.round = ANY(%(rounds)s) AND x.person = ANY(%(members)s) AND {in_force("x")}),
+  FROM member m CROSS JOIN LATERAL (
+    SELECT x.* FROM testing_roster_change x WHERE x.district = %(district)s AND x.person = m.person OFFSET 0) x
+  WHERE x.round = ANY(%(rounds)s) AND {in_force("x")}),
 changed AS (
   SELECT round, person,
     (array_agg(kind ORDER BY happened_at DESC, id DESC)
@@ -334,16 +352,14 @@ whole AS (
          c.excused, c.attempt, c.spoken_of
   FROM sampled s FULL JOIN changed c USING (round, person) LEFT JOIN roster r USING (round, person)),
 gone AS (
-  DELETE FROM testing_coverage x USING canon k
-  WHERE x.district = %(district)s AND x.round = ANY(%(rounds)s) AND x.person = k.person
-    AND NOT EXISTS (SELECT 1 FROM whole w WHERE w.round = x.round AND w.person = x.person)),
-stale AS (
-  DELETE FROM testing_coverage x USING people_identity i
-  WHERE x.district = %(district)s AND x.round = ANY(%(rounds)s) AND i.district = %(district)s AND i.person = x.person
-    AND i.canonical <> i.person AND i.canonical = ANY(%(people)s))
+  DELETE FROM testing_coverage x USING (
+    SELECT n.round, c.person FROM canon c CROSS JOIN unnest(%(rounds)s::int[]) AS n(round)
+    EXCEPT SELECT round, person FROM whole
+    UNION SELECT n.round, m.person FROM member m CROSS JOIN unnest(%(rounds)s::int[]) AS n(round)
+      WHERE m.person <> m.canonical) k
+  WHERE x.district = %(district)s AND x.round = k.round AND x.person = k.person)
 INSERT INTO testing_coverage (district, round, person, area, rostered, removed, excused, attempt, samples, hour,
-first_at,
-  site, tubes)
+  first_at, site, tubes)
 SELECT %(district)s, w.round, w.person,
   COALESCE(w.roster_area, w.added_area, z.area, w.spoken_of),
   w.roster_area IS NOT NULL OR COALESCE(w.listed = {ChangeKind.ADDED.value}, false),
@@ -372,13 +388,16 @@ WHERE s.district = %(district)s AND s.operation = %(operation)s AND s.tube = ANY
 AREAS_OF_TUBES = """
 SELECT DISTINCT c.round, c.area FROM testing_sample s
 LEFT JOIN people_identity i ON i.district = s.district AND i.person = s.person
-JOIN testing_coverage c ON c.district = s.district AND c.round = s.round AND c.person = COALESCE(i.canonical, s.person)
+CROSS JOIN LATERAL (
+  SELECT c.round, c.area FROM testing_coverage c
+  WHERE c.district = s.district AND c.round = s.round AND c.person = COALESCE(i.canonical, s.person) OFFSET 0) c
 WHERE s.district = %(district)s AND s.operation = %(operation)s AND s.tube = ANY(%(tubes)s)
 """
 
-ROSTER_CELLS = """
-SELECT DISTINCT round, area FROM testing_roster_entry WHERE district = %(district)s AND person = ANY(%(people)s)
-  AND round = ANY(%(rounds)s)
+ROSTER_CELLS = f"""
+SELECT DISTINCT e.round, e.area FROM {KEYS} CROSS JOIN LATERAL (
+  SELECT e.round, e.area FROM testing_roster_entry e
+  WHERE e.district = %(district)s AND e.round = n.round AND e.person = k.person OFFSET 0) e
 """
 
 
@@ -492,9 +511,8 @@ def derive_coverage(cursor: Any, touched: Touched, people: Sequence[UUID], round
     cells = touched.parameters(rounds=list(rounds), people=canonical | members)
     cursor.execute(COVERED_CELLS, cells)
     touched.areas.update(cursor.fetchall())
-    parameters = touched.parameters(rounds=list(rounds), people=canonical, members=members)
     touched.covered |= canonical | members
-    cursor.execute(COVERAGE, parameters)
+    cursor.execute(COVERAGE, touched.parameters(rounds=list(rounds), people=canonical))
     cursor.execute(COVERED_CELLS, cells)
     touched.areas.update(cursor.fetchall())
 

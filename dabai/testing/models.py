@@ -502,7 +502,11 @@ class Coverage(models.Model):
 
     class Meta:
         db_table = "testing_coverage"
-        indexes = [models.Index(fields=["district", "round", "area", "hour"], name="coverage_area")]
+        indexes = [
+            models.Index(fields=["district", "round", "area", "hour"], name="coverage_area"),
+            # The few with several samples in a round, of whom somebody must be told (dabai.testing.attention).
+            models.Index(fields=["district", "person"], condition=models.Q(samples__gt=1), name="coverage_twice"),
+        ]
 
 
 class ResultFile(models.Model):
