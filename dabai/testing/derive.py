@@ -22,7 +22,7 @@ def in_force(alias: str) -> str:
 
 
 def landed(keys: str, key: str, more: str = "") -> str:
-    """Where samples land: those that have one of the keys ``g.key`` of the relation ``keys`` in their column of that name.
+    """Where samples land: those that have a key of the relation ``keys`` (``g.key``) in their column of that name.
 
     Every key is looked up by itself (LATERAL … OFFSET 0). The planner knows nothing of a round that has just begun and
     would rather read all of it again for each batch of facts.
