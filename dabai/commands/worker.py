@@ -66,7 +66,6 @@ def work(stop: threading.Event) -> None:
             started = clock.now()
             limit = growth.limit(registry.MARKS)
             taken = registry.derive_once(limit)
-            growth.note(taken)
             as_of = as_of if taken >= limit else started
             idle = not taken
             if idle or time.monotonic() - figures_at > BUSY_CELLS:
