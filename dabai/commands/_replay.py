@@ -187,15 +187,16 @@ class Bar:
         self.tty = sys.stderr.isatty()
         self.told = 0.0
         self.stage = ""
+        self.full = False
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         first, last = stage != self.stage, done >= total
-        if not (first or last) and now - self.told < (0.1 if self.tty else 10):
+        if not first and (self.full or (not last and now - self.told < (0.1 if self.tty else 10))):
             return
         if first and self.stage and self.tty:
             print(file=sys.stderr)
-        self.stage, self.told = stage, now
+        self.stage, self.told, self.full = stage, now, last
         self._write(stage, done, total)
 
     def _write(self, stage: str, done: int, total: int) -> None:

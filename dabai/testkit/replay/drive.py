@@ -106,6 +106,7 @@ class Replay:
                 appointment.do()
             self.senders.settle(self.clock.now())
             self._caught_up()
+            self._tell(self.scenario.end)
             return publish(self.offices, None)
         finally:
             self.senders.stop()
@@ -119,15 +120,17 @@ class Replay:
         return approve
 
     def _wait_until(self, moment: datetime) -> None:
-        """Wait on the drill clock, telling how far the story has come."""
-        total = int((self.scenario.end - self.scenario.start).total_seconds())
+        """Wait on the drill clock, telling how far the story has come: no further than what has been done of it."""
         while True:
             now = self.clock.now()
-            told = min(total, int((now - self.scenario.start).total_seconds()))
-            self.progress("replay", max(0, told), total)
+            self._tell(min(now, moment, self.senders.next_at(now)))
             if now >= moment:
                 return
             time.sleep(min(0.25, max(0.001, self.clock.seconds_until(moment))))
+
+    def _tell(self, moment: datetime) -> None:
+        whole, done = (int((at - self.scenario.start).total_seconds()) for at in (self.scenario.end, moment))
+        self.progress("replay", max(0, min(whole, done)), whole)
 
     def _caught_up(self) -> None:
         """Wait until the worker has derived everything from what has come in."""

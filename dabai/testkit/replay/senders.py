@@ -160,6 +160,10 @@ class Senders:
         """Whether a parcel that should have left by then has not been answered yet."""
         return any(lane.due(until) for lane in self.lanes)
 
+    def next_at(self, now: datetime) -> datetime:
+        """When the earliest parcel should have left that has not been answered yet; now if there is none."""
+        return min([now, *(at for lane in self.lanes if (at := lane.next_at()) is not None)])
+
     def settle(self, until: datetime) -> None:
         """Wait until everything due by ``until`` has been answered."""
         while self.waiting(until):
@@ -201,9 +205,12 @@ class _Lane(threading.Thread):
             self.wake.notify()
 
     def due(self, until: datetime) -> bool:
+        return (first := self.next_at()) is not None and first <= until
+
+    def next_at(self) -> datetime | None:
+        """When the earliest parcel leaves, or should have left, that has not been answered yet."""
         with self.wake:
-            times = [self.busy] if self.busy else []
-            return any(time <= until for time in times + [entry[0] for entry in self.heap[:1]])
+            return self.busy or (self.heap[0][0] if self.heap else None)
 
     def sends(self) -> bool:
         with self.wake:
