@@ -362,17 +362,29 @@ class Figures(RuleBasedStateMachine):
         with connection.cursor() as cursor:
             cursor.execute(
                 """SELECT area FROM testing_roster_entry WHERE person = ANY(%(people)s)
+                   UNION SELECT area FROM testing_roster_change WHERE person = ANY(%(people)s)
                    UNION SELECT area FROM testing_coverage WHERE person = ANY(%(people)s) OR tubes && %(tubes)s""",
                 {"people": people, "tubes": tubes or []},
             )
             return [row[0] for row in cursor.fetchall()]
 
+    def areas_of_group(self, number: int) -> list[str]:
+        """The areas in which somebody counts under any of their ids: the first stage marks these, before and after."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """SELECT other.person FROM people_identity one JOIN people_identity other USING (canonical)
+                   WHERE one.person = %s""",
+                [person(number)],
+            )
+            return self.areas_of([person(number), *(row[0] for row in cursor.fetchall())])
+
     @rule(number=PEOPLE, area=AREAS, which=st.integers(0, 1))
     def put_on_the_roster(self, number: int, area: str, which: int) -> None:
+        """Freezing a roster marks every area of it; somebody merged may stand in another one already."""
         rows = self.rounds[which]
         if not rows.round.pk or not exists(rows, number):
             rows.due(number, area)
-            self.touch(area)
+            self.touch(area, *self.areas_of_group(number))
 
     @rule(number=PEOPLE, area=AREAS, tubes=st.sets(TUBES, max_size=2), at=MINUTES, rostered=st.booleans(),
           removed=st.booleans(), excused=st.sampled_from([None, 3, 6]))  # fmt: skip
@@ -383,8 +395,9 @@ class Figures(RuleBasedStateMachine):
 
     @rule(number=PEOPLE, area=AREAS)
     def add(self, number: int, area: str) -> None:
+        before = self.areas_of_group(number)
         self.rounds[0].change(number, ChangeKind.ADDED, area)
-        self.touch(area)
+        self.touch(area, *before)
 
     @rule(numbers=st.sets(PEOPLE, min_size=2, max_size=3), conflict=st.booleans())
     def merge(self, numbers: set[int], conflict: bool) -> None:
