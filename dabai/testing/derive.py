@@ -70,6 +70,9 @@ UNION SELECT 'person', person::text FROM testing_roster_change WHERE district = 
 UNION SELECT 'person', one::text FROM people_merge WHERE district = %(district)s AND id = ANY(%(facts)s)
 UNION SELECT 'person', other::text FROM people_merge WHERE district = %(district)s AND id = ANY(%(facts)s)
 UNION SELECT 'person', person::text FROM people_correction WHERE district = %(district)s AND id = ANY(%(facts)s)
+UNION SELECT CASE split_part(code, '.', 1) WHEN 'box' THEN 'box' WHEN 'people' THEN 'person' WHEN 'person' THEN 'person'
+               ELSE 'result' END, subject
+  FROM journal_settlement WHERE district = %(district)s AND operation = %(operation)s AND id = ANY(%(facts)s)
 UNION SELECT 'site', round || '/' || site FROM testing_site_event WHERE district = %(district)s AND id = ANY(%(facts)s)
 """
 

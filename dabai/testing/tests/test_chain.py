@@ -165,3 +165,23 @@ def test_a_bag_with_another_count_on_the_rack_is_a_case(
     settle_down()
     case = Attention.objects.get(code="box.rack_differs", subject=BAG)
     assert (case.state, case.detail) == ("open", {"rack": 2, "recorded": 1})
+
+
+@pytest.mark.parametrize("withdrawn_first", [False, True])
+def test_a_case_whose_settlement_is_withdrawn_is_open_again(
+    drill: PreparedOperation, running: Round, phone: AnyPhone, withdrawn_first: bool
+) -> None:
+    bag = fact("testing.tubes_bagged", {"site": drill.points[0].pk, "bag": BAG, "tubes": [TUBE], "rack": 2})
+    about = {"code": "box.rack_differs", "subject": BAG, "facts": [bag["id"]], "reason": "已重新清点"}
+    settled = fact("journal.attention_settled", about)
+    gone = fact("journal.fact_withdrawn", {"target": settled["id"], "reason": "点错"})
+    manager = desk(drill.district, drill.id, 9, Role.ROUND_MANAGER)
+    deliver(phone, [bag])
+    if withdrawn_first:
+        deliver(manager, [gone])
+    deliver(manager, [settled])
+    settle_down()
+    assert Attention.objects.get(subject=BAG).state == ("open" if withdrawn_first else "settled")
+    deliver(manager, [gone])
+    settle_down()
+    assert Attention.objects.get(subject=BAG).state == "open"
