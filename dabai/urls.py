@@ -4,13 +4,16 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from dabai.api.app import api
 from dabai.api.desk import routers as desk_routers
+from dabai.api.devices import router as devices
 from dabai.api.facts import router as facts
+from dabai.api.field import router as field
 from dabai.api.health import router as health
 from dabai.api.lookup import router as lookup
 from dabai.desk import trust
 
 api.add_router("", health)
-api.add_router("", facts)
+for _part in (facts, devices, field):
+    api.add_router("", _part)
 api.add_router("", lookup)
 
 for _prefix, _router in desk_routers:
