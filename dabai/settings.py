@@ -128,6 +128,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
 
+# The field app as `make setup` builds it.
+FIELD_APP = Path(os.environ.get("DABAI_FIELD_APP", BASE.parent / "field" / "dist"))
+
 # SM4 instead of AES-256 where a crypto assessment (密评) asks for it: sm4-gcm.
 CIPHER = os.environ.get("DABAI_CIPHER", "aes-256-gcm")
 

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from dabai.api import appfiles
 from dabai.api.app import api
 from dabai.api.desk import routers as desk_routers
 from dabai.api.devices import router as devices
@@ -22,6 +23,7 @@ for _prefix, _router in desk_routers:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", api.urls),
     *trust.urlpatterns,
+    *appfiles.urlpatterns,
     path("", include("dabai.desk.urls")),
 ]
 

@@ -13,7 +13,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dabai.settings")
 
-DEVICE_PATHS = ("/api/v1/facts", "/api/v1/changes", "/api/v1/reference", "/api/v1/lookup")
+DEVICE_PATHS = tuple(f"/api/v1/{name}" for name in ("facts", "changes", "reference", "lookup", "slice", "due", "forms"))
+DEVICE_FOLDERS = ("/api/v1/devices/", "/field/")
 
 
 class DeviceHandler(WSGIHandler):
@@ -34,5 +35,6 @@ devices = DeviceHandler()
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
     """Answer a request."""
-    handler = devices if environ["PATH_INFO"] in DEVICE_PATHS else everybody
+    where = environ["PATH_INFO"]
+    handler = devices if where in DEVICE_PATHS or where.startswith(DEVICE_FOLDERS) else everybody
     return handler(environ, start_response)
