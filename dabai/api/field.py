@@ -9,8 +9,12 @@ from dabai.access.guard import device_auth
 from dabai.access.queries import DeviceContext
 from dabai.journal.feed import Cursor, changes_after
 from dabai.kernel import clock
-from dabai.places.models import Site
+from dabai.places.models import SiteKind
+from dabai.places.queries import SiteRow, sites
+from dabai.protocols.models import Operation, OperationKind
+from dabai.protocols.queries import rules_of
 from dabai.registry import kinds
+from dabai.testing.models import Round
 from dabai.testing.queries import rounds_of
 
 router = Router(tags=["devices"])
@@ -26,35 +30,56 @@ def scope_of(items: Any) -> list[dict[str, Any]]:
 
 @router.get("/reference", auth=device_auth)
 def reference(request: HttpRequest) -> dict[str, Any]:
-    """What a device needs to know: rounds, the sites it may report from, laboratories, kinds of fact and their
-    levels.
+    """What a device needs to know: the operation, its rounds with the rules for codes and pools, the sites it may
+    report from with their stations, laboratories, kinds of fact and their levels.
     """
     context: DeviceContext = request.auth  # type: ignore[attr-defined]
-    sites = Site.objects.filter(operation=context.operation, active=True).order_by("pk")
-    shown = [one for one in sites if one.kind == "laboratory" or context.covers(one.pk, one.area, clock.now())]
+    now = clock.now()
+    operation = Operation.objects.get(pk=context.operation)
     return {
         "district": context.district,
-        "operation": context.operation,
-        "now": clock.now(),
+        "operation": {
+            "id": operation.pk,
+            "name": operation.name,
+            "kind": operation.kind,
+            "drill": operation.kind == OperationKind.DRILL,
+            "ended": operation.ended_at is not None,
+        },
+        "now": now,
         "scope": scope_of(context.scopes),
-        "rounds": [
-            {
-                "id": one.pk,
-                "number": one.number,
-                "name": one.name,
-                "pool_size": one.pool_size,
-                "state": one.state,
-                "starts_at": one.starts_at,
-                "ends_at": one.ends_at,
-            }
-            for one in rounds_of(context.operation)
-            if one.approved_at
-        ],
+        "rounds": [round_shown(one) for one in rounds_of(context.operation) if one.approved_at],
         "sites": [
-            {"id": one.pk, "code": one.code, "kind": one.kind, "name": one.name, "area": one.area} for one in shown
+            site_shown(one)
+            for one in sites(context.operation)
+            if one.kind == SiteKind.LABORATORY or context.covers(one.id, one.area, now)
         ],
         "kinds": {name: kind.level for name, kind in kinds().items() if not kind.desk},
     }
+
+
+def round_shown(one: Round) -> dict[str, Any]:
+    """A round with the rules that a phone warns by: those of the profile version that it was approved with."""
+    rules = rules_of(one.profile)
+    return {
+        "id": one.pk,
+        "number": one.number,
+        "name": one.name,
+        "pool_size": one.pool_size,
+        "state": one.state,
+        "starts_at": one.starts_at,
+        "ends_at": one.ends_at,
+        "codes": rules.codes.model_dump(),
+        "pooling": rules.pooling.model_dump(),
+        "open_minutes": rules.pooling.open_minutes,
+        "tubes_per_bag": rules.transport.tubes_per_bag,
+    }
+
+
+def site_shown(one: SiteRow) -> dict[str, Any]:
+    """A site and the stations that work there."""
+    head = {"id": one.id, "code": one.code, "kind": one.kind, "name": one.name, "area": one.area}
+    stations = [{"number": station.number, "name": station.name} for station in one.stations if station.active]
+    return {**head, "stations": stations}
 
 
 @router.get("/changes", auth=device_auth)
