@@ -11,11 +11,18 @@ Our own code has twelve characters, Code 128, readable by a person::
 The kind is part of what the check protects, so a box scanned where a tube belongs is always noticed. There is no
 national standard for tubes; laboratories buy them with somebody else's barcode on. A profile therefore gives a
 pattern, and whatever fits it is accepted as ``own=False``: nothing can vouch for such a code but the scanner.
+
+Two more codes are read from screens and slips. A *resident's code* names a person: ``R``, the id as 26 characters of
+Crockford's base32, and a check character of the same kind. A *hand-over code* stands on the phone of whoever gives a
+box away and is scanned by whoever takes it, so that a hand-over needs no network: it carries the id of the fact that
+the taker's phone will report, and scanned twice it is one fact.
 """
 
 import re
 from functools import lru_cache
 from typing import Literal, NamedTuple
+from urllib.parse import quote, unquote
+from uuid import UUID
 
 from dabai.kernel.refusal import Refusal
 
@@ -152,3 +159,73 @@ def check_pattern(pattern: str) -> None:
         re.compile(pattern)
     except re.error:
         raise Refusal("codes.pattern_wrong", "pattern") from None
+
+
+# --- residents ------------------------------------------------------------------------------------------------
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_RESIDENT = re.compile(f"R[0-7][{_CROCKFORD}]{{25}}[0-9A-Z]")
+
+
+def resident_code(person: UUID) -> str:
+    """The code of a person: 28 characters, no personal data in it, the same for ever."""
+    body = "R" + "".join(_CROCKFORD[person.int >> shift & 31] for shift in range(125, -1, -5))
+    return body + check_character(body)
+
+
+def read_resident_code(text: str) -> UUID:
+    """The person whose code this is. Refusals ``codes.not_ours``, ``codes.check_character`` for field ``person``.
+
+    Small letters are repaired: some scanners are set so, and the code has no two letters that differ by case.
+    """
+    code = text.strip().upper() if text.isascii() else ""
+    if not _RESIDENT.fullmatch(code):
+        raise Refusal("codes.not_ours", "person")
+    if check_character(code[:-1]) != code[-1]:
+        raise Refusal("codes.check_character", "person")
+    number = 0
+    for character in code[1:-1]:
+        number = number << 5 | _CROCKFORD.index(character)
+    return UUID(int=number)
+
+
+# --- hand-over ------------------------------------------------------------------------------------------------
+
+_HAND_OVER = re.compile(
+    r"DBH1\|(?P<fact>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\|(?P<box>[0-9A-Z][0-9A-Z_.:/-]{0,39})"
+    r"\|(?P<tubes>0|[1-9][0-9]{0,4})\|(?P<given_by>[!-{}~]{1,480})\|(?P<at>[0-9]{1,11})\|(?P<check>[0-9A-Z])"
+)
+_UNRESERVED = "-_.!~*'()"
+
+
+class HandOver(NamedTuple):
+    """What a hand-over code says: the id of the fact to report, the box, its tubes as counted by the giver, the log-in
+    name of the giver, and when (seconds since 1970).
+    """
+
+    fact: UUID
+    box: str
+    tubes: int
+    given_by: str
+    at: int
+
+
+def hand_over_code(given: HandOver) -> str:
+    """The text of the QR code. The log-in name is percent-encoded as ``encodeURIComponent`` does it.
+
+    The check character is that of the UTF-8 bytes before it, written as hexadecimal digits in capitals.
+    """
+    giver = quote(given.given_by, safe=_UNRESERVED)
+    body = f"DBH1|{given.fact}|{given.box}|{given.tubes}|{giver}|{given.at}|"
+    return body + check_character(body.encode().hex().upper())
+
+
+def read_hand_over_code(text: str) -> HandOver:
+    """What the code says. Refusals ``codes.not_ours``, ``codes.check_character`` for field ``box``."""
+    found = _HAND_OVER.fullmatch(text.strip())
+    if found is None:
+        raise Refusal("codes.not_ours", "box")
+    if check_character(text.strip()[:-1].encode().hex().upper()) != found["check"]:
+        raise Refusal("codes.check_character", "box")
+    giver = unquote(found["given_by"], errors="replace")
+    return HandOver(UUID(found["fact"]), found["box"], int(found["tubes"]), giver, int(found["at"]))

@@ -5,10 +5,19 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from dabai.kernel.codes import check_code, make_codes
+from dabai.kernel.codes import (
+    HandOver,
+    check_code,
+    hand_over_code,
+    make_codes,
+    read_hand_over_code,
+    read_resident_code,
+    resident_code,
+)
 from dabai.kernel.refusal import Refusal
 from dabai.people.rules import (
     guess_kind,
@@ -59,6 +68,20 @@ def code(given: dict[str, Any]) -> dict[str, bool]:
     return {"own": found.own, "suspect": found.suspect}
 
 
+def resident(given: dict[str, Any]) -> dict[str, str]:
+    if "person" in given:
+        return {"code": resident_code(UUID(given["person"]))}
+    return {"person": str(read_resident_code(given["code"]))}
+
+
+def hand_over(given: dict[str, Any]) -> dict[str, Any]:
+    if "code" not in given:
+        return {
+            "code": hand_over_code(HandOver(UUID(given["fact"]), **{k: v for k, v in given.items() if k != "fact"}))
+        }
+    return {**read_hand_over_code(given["code"])._asdict(), "fact": str(read_hand_over_code(given["code"]).fact)}
+
+
 def pool(given: dict[str, Any]) -> list[str]:
     people = [Member(**member) for member in given["people"]]
     options = {name: given[name] for name in ("size", "minutes_open", "confirmed")}
@@ -78,6 +101,8 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "code_batches": lambda given: make_codes(
         given["kind"], given["prefix"], given["batch"], given["start"], given["n"]
     ),
+    "resident_codes": or_refused(resident),
+    "handover_codes": or_refused(hand_over),
     "pools": pool,
 }
 CASES = [(name, place) for name, file in FILES.items() if name in ANSWERS for place in range(len(file["cases"]))]
