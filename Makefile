@@ -20,7 +20,8 @@ OTHER_TESTS := dabai/journal dabai/people dabai/testing dabai/figures tests/cont
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-setup: $(STAMP)  ## prepare .venv (PYTHON=python3.12 chooses the interpreter, 3.11 to 3.13)
+setup: $(STAMP)  ## prepare .venv and the field app (PYTHON=python3.12 chooses the interpreter, 3.11 to 3.13)
+	@deploy/field-app
 
 $(STAMP): requirements.lock requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2])' \
@@ -63,12 +64,17 @@ check: setup  ## everything that reads the code: lint, types, layers, migrations
 bench: setup  ## measure; one JSON line a figure
 	$(BIN)/dabai bench $(BENCH)
 
-lock:  ## work out requirements*.lock from *.in again (LOCK=--upgrade: newest versions)
+lock:  ## work out requirements*.lock from *.in again (LOCK=--upgrade: newest versions), and the field app's
 	@tool=$$(mktemp -d) && trap 'rm -rf "$$tool"' EXIT && $(PYTHON) -m venv "$$tool" && "$$tool/bin/pip" install --quiet uv && \
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-dev requirements-node; do \
 	  "$$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-emit-index-url --no-annotate $(LOCK) $$name.in --output-file $$name.lock; \
 	done
+	@deploy/field-app run npm install --silent --package-lock-only
+	@# npm writes down where to donate; a lock file of ours names no address.
+	@deploy/field-app run node -e 'const fs = require("fs"), name = "package-lock.json", lock = JSON.parse(fs.readFileSync(name)); \
+	  for (const one of Object.values(lock.packages)) delete one.funding; \
+	  fs.writeFileSync(name, JSON.stringify(lock, null, 2) + "\n")'
 
 clean:  ## remove what was made, but no data (.data stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ this file names none either.
 """
 
 import hashlib
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ ADDRESS = re.compile(
       [a-z][a-z0-9+.-]*://            # any scheme: https, git+ssh, file ...
     | \b(git|hg|svn|bzr)\+            # a version control address cut in two
     | \b(file|link|github|gitlab|bitbucket|gist):
-    | --?(index-url|extra-index-url|find-links|trusted-host|registry)\b
+    | (?<![\w-])--?(index-url|extra-index-url|find-links|trusted-host|registry)\b
     | (^|\s)-[if]\s
     | \b(index-url|extra-index-url|find-links|registry)\s*[=:]
     | "resolved"
@@ -144,18 +145,30 @@ def test_documents_link_no_registry() -> None:
 
 
 def test_locks_carry_a_hash_for_every_package() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name, least in (("requirements.lock", 20), ("requirements-dev.lock", 20), ("requirements-node.lock", 2)):
         text = (ROOT / name).read_text()
         blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
-        assert len(blocks) > 20
+        assert len(blocks) > least
         assert [block.splitlines()[0] for block in blocks if block and "--hash=sha256:" not in block] == []
 
 
 def test_locks_hold_what_was_asked_for() -> None:
-    for name in ("requirements", "requirements-dev"):
+    for name in ("requirements", "requirements-dev", "requirements-node"):
         asked = re.findall(r"^([A-Za-z][\w.-]*)", (ROOT / f"{name}.in").read_text(), re.MULTILINE)
         locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / f"{name}.lock").read_text(), re.MULTILINE))
         assert {package.lower() for package in asked} <= locked
+
+
+def test_the_apps_lock_file_proves_every_package() -> None:
+    """npm writes addresses into a lock file unless ``.npmrc`` says otherwise; a hash stands for each package instead."""
+    assert "omit-lockfile-registry-resolved=true" in (ROOT / "field" / ".npmrc").read_text().split()
+    packages = json.loads((ROOT / "field" / "package-lock.json").read_text())["packages"]
+    assert len(packages) > 50
+    assert [name for name, one in packages.items() if name and not one.get("integrity", "").startswith("sha512-")] == []
+    asked = json.loads((ROOT / "field" / "package.json").read_text())
+    versions = {**asked["dependencies"], **asked["devDependencies"]}
+    assert [name for name, version in versions.items() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
+    assert [name for name in versions if packages[f"node_modules/{name}"]["version"] != versions[name]] == []
 
 
 # ---- the check itself
@@ -168,6 +181,7 @@ def repo(tmp_path: Path) -> Path:
     (tmp_path / "package.json").write_text(
         '{"name": "field", "dependencies": {"@scope/vue": "^3.5.0"}, "type": "module"}\n'
     )
+    (tmp_path / ".npmrc").write_text("omit-lockfile-registry-resolved=true\n")
     (tmp_path / "pyproject.toml").write_text('[tool.x]\npaths = ["a/b", "c//d"]\n')
     (tmp_path / "README.md").write_text("See https://docs.example.org/guide and package `some-package`.\n")
     return tmp_path
@@ -193,6 +207,7 @@ def test_an_innocent_repository_passes(repo: Path) -> None:
         ("field/package.json", '{"dependencies": {"x": "github:someone/x"}}\n'),
         ("field/package.json", '{"dependencies": {"x": "file:../x"}}\n'),
         ("field/.npmrc", "registry=//mirror.example/\n"),
+        ("field/.npmrc", "omit-lockfile-registry-resolved=true\n@scope:registry = mirror\n"),
         ("field/yarn.lock", "  resolved mirror\n"),
         ("pyproject.toml", '[tool.uv]\nindex-url = "mirror"\n'),
         ("uv.lock", 'source = { registry = "mirror" }\n'),
