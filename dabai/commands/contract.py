@@ -1,8 +1,8 @@
 """`dabai contract`: write down what clients rely on, or say whether it has changed (``--check``).
 
-``contract/openapi.json`` is the interface, from which clients make their types; ``docs/domain/facts.md`` lists every
-kind of fact for people, ``docs/domain/figures.md`` every figure. All are generated, committed and compared, so that
-nothing changes unseen.
+``contract/openapi.json`` is the interface, from which clients make their types; ``contract/words`` holds the sentences
+that phones carry along; ``docs/domain/facts.md`` lists every kind of fact for people, ``docs/domain/figures.md`` every
+figure. All are generated, committed and compared, so that nothing changes unseen.
 """
 
 import argparse
@@ -15,7 +15,9 @@ from pathlib import Path
 
 import django
 
-HELP = "write contract/openapi.json, docs/domain/facts.md and figures.md (--check: only compare)"
+from dabai.kernel.words import LANGUAGES
+
+HELP = "write contract/openapi.json, contract/words, docs/domain/facts.md and figures.md (--check: only compare)"
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 60
 
@@ -42,9 +44,12 @@ def run(args: argparse.Namespace) -> int:
 def files() -> Iterator[tuple[Path, str]]:
     """Every generated file and what it must hold."""
     from dabai.commands._factspage import facts_page
+    from dabai.commands._fieldwords import field_words
     from dabai.commands._figurespage import figures_page
 
     yield ROOT / "contract" / "openapi.json", openapi()
+    for language in LANGUAGES:
+        yield ROOT / "contract" / "words" / f"{language}.json", field_words(language)
     yield ROOT / "docs" / "domain" / "facts.md", facts_page()
     yield ROOT / "docs" / "domain" / "figures.md", figures_page()
 
