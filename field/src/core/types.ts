@@ -63,6 +63,12 @@ export interface Round {
   codes: { tube_pattern: string | null }
   pooling: Pooling | null
   open_minutes: number
+  tubes_per_bag: number
+}
+
+export interface Station {
+  number: number
+  name: string
 }
 
 export interface Site {
@@ -71,14 +77,16 @@ export interface Site {
   kind: string
   name: string
   area: string
-  /** Station numbers of a sampling point. */
-  stations: number[]
+  /** Of a sampling point; those that work. */
+  stations: Station[]
 }
 
 export interface Operation {
   id: number
   name: string
   kind: string
+  drill: boolean
+  ended: boolean
 }
 
 export interface Reference {
