@@ -43,6 +43,7 @@ demo: setup  ## replay the Duji drill on a server of its own and leave it up on 
 
 test: setup test-system  ## run every test (TESTS=path chooses, WORKERS=n processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@if [ -z "$(TESTS)" ]; then deploy/field-app run vitest run --reporter=dot --maxWorkers=$(WORKERS); fi
 	@if [ -z "$(TESTS)" ] && [ -x $(OTHER_POSTGRES)/postgres ]; then \
 	  echo "== again on $$($(OTHER_POSTGRES)/postgres --version)"; \
 	  env -u DATABASE_URL DABAI_TEST_POSTGRES=$(OTHER_POSTGRES) \
@@ -59,6 +60,7 @@ check: setup  ## everything that reads the code: lint, types, layers, migrations
 	@echo '== migrations' && $(BIN)/python -m django makemigrations --check --dry-run --settings dabai.settings
 	@echo '== contract' && $(BIN)/dabai contract --check
 	@echo '== diagrams' && $(BIN)/dabai diagrams --check
+	@echo '== field app' && deploy/field-app run vue-tsc --noEmit && deploy/field-app check
 	@echo '== lock files' && $(BIN)/python -m pytest -q tests/architecture/test_lock_files.py
 
 bench: setup  ## measure; one JSON line a figure

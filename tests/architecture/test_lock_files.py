@@ -160,7 +160,7 @@ def test_locks_hold_what_was_asked_for() -> None:
 
 
 def test_the_apps_lock_file_proves_every_package() -> None:
-    """npm writes addresses into a lock file unless ``.npmrc`` says otherwise; a hash stands for each package instead."""
+    """npm writes addresses into a lock file unless ``.npmrc`` says otherwise; a hash stands for each package."""
     assert "omit-lockfile-registry-resolved=true" in (ROOT / "field" / ".npmrc").read_text().split()
     packages = json.loads((ROOT / "field" / "package-lock.json").read_text())["packages"]
     assert len(packages) > 50
