@@ -19,7 +19,7 @@ from dabai.journal import attention as cases
 from dabai.journal import door, reference
 from dabai.journal import facts as journal_facts
 from dabai.journal.kinds import Kind
-from dabai.journal.models import MarkKind
+from dabai.journal.models import CELL_MARKS, MarkKind
 from dabai.kernel import clock
 from dabai.people import derive as people_derive
 from dabai.people import facts as people_facts
@@ -30,10 +30,11 @@ from dabai.testing import derive as testing_derive
 from dabai.testing import facts as testing_facts
 from dabai.testing.models import Round, RoundState
 from dabai.testing.queries import round_windows
+from dabai.testing.touched import Touched
 
 WORKER_LOCK = 7_342
 MARKS = 6_000
-CELLS = 2_000
+CELLS = 10_000
 # What both stages join. The first stands for how much there is.
 JOINED = (
     "testing_tube", "testing_sample", "testing_sample_move", "testing_claim_decision", "testing_tube_event",
@@ -91,20 +92,20 @@ def derive_once(limit: int = MARKS) -> int:
             return 0
         cursor.execute(
             """DELETE FROM journal_mark WHERE (district, id) IN (
-                 SELECT district, id FROM journal_mark WHERE kind <= %s ORDER BY district, id LIMIT %s)
+                 SELECT district, id FROM journal_mark WHERE kind <> ALL(%s) ORDER BY district, id LIMIT %s)
                RETURNING district, operation, kind, key""",
-            [MarkKind.RESULT.value, limit],
+            [list(CELL_MARKS), limit],
         )
         rows = cursor.fetchall()
         groups: dict[tuple[int, int], list[tuple[int, str]]] = defaultdict(list)
         for district, operation, kind, key in rows:
             groups[district, operation].append((kind, key))
         for (district, operation), marks in sorted(groups.items()):
-            derive_group(cursor, testing_derive.Touched(district, operation), marks)
+            derive_group(cursor, Touched(district, operation), marks)
         return len(rows)
 
 
-def derive_group(cursor: Any, touched: testing_derive.Touched, marks: list[tuple[int, str]]) -> None:
+def derive_group(cursor: Any, touched: Touched, marks: list[tuple[int, str]]) -> None:
     """Everything that follows from the marks of one operation, in its order."""
     facts = sort_marks(touched, marks)
     testing_derive.resolve(cursor, touched, facts)
@@ -120,7 +121,7 @@ def derive_group(cursor: Any, touched: testing_derive.Touched, marks: list[tuple
     cases.renew(cursor, touched.district, touched.operation, looked_at, found)
 
 
-def sort_marks(touched: testing_derive.Touched, marks: list[tuple[int, str]]) -> set[UUID]:
+def sort_marks(touched: Touched, marks: list[tuple[int, str]]) -> set[UUID]:
     """Put each mark where it belongs; returns the ids of marked facts."""
     facts: set[UUID] = set()
     for kind, key in marks:
@@ -128,6 +129,8 @@ def sort_marks(touched: testing_derive.Touched, marks: list[tuple[int, str]]) ->
             touched.tubes.add(key)
         elif kind == MarkKind.RESULT:
             touched.results.add(key)
+        elif kind == MarkKind.READING:
+            touched.readings.add(UUID(key))
         elif kind == MarkKind.BOX:
             touched.boxes.add(key)
         elif kind == MarkKind.PERSON:
@@ -139,7 +142,7 @@ def sort_marks(touched: testing_derive.Touched, marks: list[tuple[int, str]]) ->
     return facts
 
 
-def leave_cells(cursor: Any, touched: testing_derive.Touched) -> None:
+def leave_cells(cursor: Any, touched: Touched) -> None:
     """Leave marks for the second stage: the leaf cells that must be recomputed."""
     _moved.update(number for number, _ in touched.areas | touched.sites)
     rows = [(MarkKind.AREA_CELL.value, f"{number}/{area}") for number, area in sorted(touched.areas)]

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from dabai.journal.models import MarkKind
+from dabai.journal.models import CELL_MARKS, MarkKind
 from dabai.testing.coverage import ADDED, IS_DOUBLE
 from dabai.testing.outcomes import NAME_CONFLICT, OUTCOME, WITH_RESULT
 
@@ -87,10 +87,13 @@ FROM (
     ) g
 ) c {OUTCOME}"""  # noqa: S608
 
+# Told from the few rows of people who are several ids: nobody else can be a double.
+MERGED = """e.person IN (
+        SELECT i.person FROM people_identity i WHERE i.district = %(district)s AND i.canonical <> i.person)"""
 ROSTER = f"""
 SELECT a.round, a.area, n.entries, n.doubles
 FROM touched a CROSS JOIN LATERAL (
-    SELECT count(*) AS entries, count(*) FILTER (WHERE {IS_DOUBLE}) AS doubles
+    SELECT count(*) AS entries, count(*) FILTER (WHERE {MERGED} AND {IS_DOUBLE}) AS doubles
     FROM testing_roster_entry e
     WHERE e.district = %(district)s AND e.round = a.round AND e.area = a.area
 ) n"""  # noqa: S608
@@ -251,7 +254,7 @@ def recompute(cursor: Any, limit: int = 2000, as_of: datetime | None = None) -> 
     ``as_of``: up to when the first stage has taken everything in; noted once no mark is left to be taken here.
     """
     cursor.execute(LOCK)
-    cursor.execute(TAKE, {"kinds": [MarkKind.AREA_CELL.value, MarkKind.SITE_CELL.value], "limit": limit})
+    cursor.execute(TAKE, {"kinds": list(CELL_MARKS), "limit": limit})
     marks = cursor.fetchall()
     for district in sorted({mark[0] for mark in marks}):
         own = {(kind, *split(key)) for found, kind, key in marks if found == district}

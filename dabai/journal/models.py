@@ -98,8 +98,9 @@ class Withdrawal(models.Model):
 
 class MarkKind(models.IntegerChoices):
     """What a mark names. ``RESULT`` is a tube of which only the result may have changed: its people stay as they are.
+    ``READING`` is the fact of a reading that has come, or of which something was decided: nothing else has changed.
 
-    The last two are left by the worker's first stage for its second: ``round/area`` and ``round/site`` to recompute.
+    The cells are left by the worker's first stage for its second: ``round/area`` and ``round/site`` to recompute.
     """
 
     TUBE = 1
@@ -110,6 +111,10 @@ class MarkKind(models.IntegerChoices):
     RESULT = 6
     AREA_CELL = 7
     SITE_CELL = 8
+    READING = 9
+
+
+CELL_MARKS = (MarkKind.AREA_CELL.value, MarkKind.SITE_CELL.value)
 
 
 class Mark(models.Model):

@@ -6,8 +6,32 @@ Each finding has a code, a subject, and the ids of the facts that it rests on. N
 from collections.abc import Sequence
 from typing import Any
 
-from dabai.testing.derive import LANDED_OF_TUBES, Touched, in_force, landed
+from dabai.testing.derive import LANDED_OF_TUBES, landed
 from dabai.testing.models import DecisionKind, TubeEventKind, TubeState
+from dabai.testing.touched import Touched, in_force
+
+READINGS = f"""
+results AS (
+  SELECT r.tube, array_agg(r.id ORDER BY r.id) AS ids, max(r.happened_at) AS at,
+         bool_or(EXISTS (SELECT 1 FROM testing_result_decision d
+                         WHERE d.district = r.district AND d.result = r.id AND d.kind = {DecisionKind.RELEASED.value}
+                           AND {in_force("d")})) AS released
+  FROM testing_result r WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.tube = ANY(%(tubes)s)
+    AND {in_force("r")} GROUP BY r.tube)"""
+OF_RESULTS = f"""
+SELECT 'result.taken_back', t.tube, r.ids, '{{}}'::jsonb, t.area, t.site, t.round, r.at
+  FROM t JOIN results r USING (tube) WHERE t.contested AND r.released
+UNION ALL
+SELECT 'result.not_reviewed', t.tube, r.ids, '{{}}'::jsonb, t.area, t.site, t.round, r.at
+  FROM t JOIN results r USING (tube) WHERE r.released AND t.state = {TubeState.READ.value}"""
+
+# Tubes of which nothing but results has changed: only those that are contested or not reported can be a case.
+RESULT_FINDINGS = f"""
+WITH t AS (SELECT x.* FROM testing_tube x
+      WHERE x.district = %(district)s AND x.operation = %(operation)s AND x.tube = ANY(%(tubes)s)
+        AND (x.contested OR x.state = {TubeState.READ.value})),
+{READINGS} {OF_RESULTS}
+"""
 
 FINDINGS = f"""
 WITH landed AS MATERIALIZED ({LANDED_OF_TUBES}),
@@ -19,24 +43,13 @@ facts AS (
     UNION ALL SELECT e.tube, e.id, e.happened_at FROM testing_tube_event e
       WHERE e.district = %(district)s AND e.operation = %(operation)s AND e.tube = ANY(%(tubes)s)
         AND e.kind = {TubeEventKind.SEALED.value} AND {in_force("e")}) f GROUP BY tube),
-results AS (
-  SELECT r.tube, array_agg(r.id ORDER BY r.id) AS ids, max(r.happened_at) AS at,
-         bool_or(EXISTS (SELECT 1 FROM testing_result_decision d
-                         WHERE d.district = r.district AND d.result = r.id AND d.kind = {DecisionKind.RELEASED.value}
-                           AND {in_force("d")})) AS released
-  FROM testing_result r WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.tube = ANY(%(tubes)s)
-    AND {in_force("r")} GROUP BY r.tube)
+{READINGS}
 SELECT 'tube.contested' AS code, t.tube AS subject, f.ids,
        jsonb_build_object('claims', t.claims, 'decided_before', EXISTS (
          SELECT 1 FROM testing_claim_decision d WHERE d.district = %(district)s AND d.operation = %(operation)s
            AND d.tube = t.tube AND {in_force("d")})) AS detail, t.area, t.site, t.round, f.at
   FROM t JOIN facts f USING (tube) WHERE t.contested
-UNION ALL
-SELECT 'result.taken_back', t.tube, r.ids, '{{}}', t.area, t.site, t.round, r.at
-  FROM t JOIN results r USING (tube) WHERE t.contested AND r.released
-UNION ALL
-SELECT 'result.not_reviewed', t.tube, r.ids, '{{}}', t.area, t.site, t.round, r.at
-  FROM t JOIN results r USING (tube) WHERE r.released AND t.state = {TubeState.READ.value}
+UNION ALL {OF_RESULTS}
 UNION ALL
 SELECT 'tube.count_differs', t.tube, f.ids, jsonb_build_object('sealed', t.sealed_count, 'recorded', t.samples), t.area,
        t.site, t.round, f.at
@@ -119,10 +132,12 @@ COLUMNS = ("code", "subject", "facts", "detail", "area", "site", "round", "happe
 
 
 def findings(cursor: Any, touched: Touched) -> list[dict[str, Any]]:
-    """Every finding about the touched tubes, boxes and people: at most four statements."""
+    """Every finding about the touched tubes, boxes and people: at most five statements."""
     found: list[dict[str, Any]] = []
     if touched.results:
         found += read(cursor, FINDINGS, touched.parameters(tubes=touched.results))
+    if touched.read:
+        found += read(cursor, RESULT_FINDINGS, touched.parameters(tubes=touched.read))
     if touched.boxes:
         found += read(cursor, BOX_FINDINGS, touched.parameters(boxes=touched.boxes))
     found += sampled_twice(cursor, touched)
@@ -155,7 +170,7 @@ def read(cursor: Any, statement: str, parameters: dict[str, Any]) -> list[dict[s
 def looked_at(touched: Touched) -> dict[str, set[str]]:
     """The subjects that ``findings`` examined, by the first word of the codes that it can raise about them."""
     people = {str(one) for one in touched.covered}
-    return {"tube": touched.results, "result": touched.results, "box": touched.boxes, "person": people}
+    return {"tube": touched.results, "result": touched.results | touched.read, "box": touched.boxes, "person": people}
 
 
 def open_codes() -> Sequence[str]:

@@ -7,18 +7,12 @@ function takes the keys of a whole batch and runs a fixed number of statements.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from dabai.testing.models import BoxEventKind, ChangeKind, DecisionKind, TubeEventKind, TubeState
-
-
-def in_force(alias: str) -> str:
-    """The SQL condition that a fact's row has not been withdrawn."""
-    return (
-        f"NOT EXISTS (SELECT 1 FROM journal_withdrawal w WHERE w.district = {alias}.district AND w.target = {alias}.id)"
-    )
+from dabai.testing.models import BoxEventKind, ChangeKind, TubeEventKind, TubeState
+from dabai.testing.readings import BEFORE_READING, READ_AND_RESULT, derive_results, resolve_readings
+from dabai.testing.touched import Touched, in_force
 
 
 def landed(keys: str, key: str, more: str = "") -> str:
@@ -163,28 +157,7 @@ carried AS (
   FROM testing_box_event b
   WHERE b.district = %(district)s AND b.operation = %(operation)s AND b.box IN (SELECT box FROM packed)
     AND {in_force("b")} GROUP BY b.box),
-read AS (
-  SELECT r.tube, max(r.happened_at) AS read_at, min(r.lab) AS lab FROM testing_result r
-  WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.tube = ANY(%(tubes)s) AND {in_force("r")}
-  GROUP BY r.tube),
-result AS (
-  SELECT DISTINCT ON (r.tube) r.tube, r.id, r.lab, COALESCE(c.outcome, r.outcome) AS outcome, x.released_at
-  FROM testing_result r
-  JOIN LATERAL (
-    SELECT a.kind FROM testing_result_decision a
-    WHERE a.district = r.district AND a.result = r.id AND a.actor IS DISTINCT FROM r.actor AND a.actor IS NOT NULL
-      AND a.kind IN ({DecisionKind.APPROVED.value}, {DecisionKind.RETURNED.value}) AND {in_force("a")}
-    ORDER BY a.happened_at DESC, a.id DESC LIMIT 1) a ON a.kind = {DecisionKind.APPROVED.value}
-  JOIN LATERAL (
-    SELECT min(x.happened_at) AS released_at FROM testing_result_decision x
-    WHERE x.district = r.district AND x.result = r.id AND x.kind = {DecisionKind.RELEASED.value}
-      AND {in_force("x")}) x ON x.released_at IS NOT NULL
-  LEFT JOIN LATERAL (
-    SELECT c.outcome FROM testing_result_decision c
-    WHERE c.district = r.district AND c.result = r.id AND c.kind = {DecisionKind.CORRECTED.value} AND {in_force("c")}
-    ORDER BY c.happened_at DESC, c.id DESC LIMIT 1) c ON true
-  WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.tube = ANY(%(tubes)s) AND {in_force("r")}
-  ORDER BY r.tube, r.happened_at DESC, r.id DESC),
+{READ_AND_RESULT},
 whole AS (
   SELECT t.tube, c.round, COALESCE(a.site, s.site) AS site, COALESCE(a.station, s.station) AS station,
          COALESCE(c.claims, 0) AS claims, COALESCE(c.claims, 0) > 1 AS contested,
@@ -209,11 +182,7 @@ people,
 SELECT %(district)s, %(operation)s, w.tube, w.round, w.site, w.station, COALESCE(z.area, ''),
   CASE WHEN w.contested THEN {TubeState.CONTESTED.value} WHEN w.voided THEN {TubeState.VOIDED.value}
        WHEN w.rejected THEN {TubeState.REJECTED.value} WHEN w.result IS NOT NULL THEN {TubeState.REPORTED.value}
-       WHEN w.read_at IS NOT NULL THEN {TubeState.READ.value} WHEN w.run_at IS NOT NULL THEN {TubeState.RUNNING.value}
-       WHEN w.received_at IS NOT NULL THEN {TubeState.RECEIVED.value}
-       WHEN w.handed_at IS NOT NULL THEN {TubeState.HANDED_OVER.value}
-       WHEN w.packed_at IS NOT NULL THEN {TubeState.PACKED.value}
-       WHEN w.sealed_at IS NOT NULL THEN {TubeState.SEALED.value} ELSE {TubeState.OPENED.value} END,
+       WHEN w.read_at IS NOT NULL THEN {TubeState.READ.value} ELSE {BEFORE_READING.format(row="w")} END,
   w.claims, w.contested, w.samples, w.people, w.single, w.late, w.first_at, w.last_at, w.hour, w.sealed_at,
   w.sealed_count, COALESCE(w.box, ''), w.packed_at, w.handed_at, w.received_at, w.lab, w.run_at, w.read_at,
   CASE WHEN w.contested OR w.voided OR w.rejected THEN NULL ELSE w.released_at END,
@@ -404,26 +373,6 @@ SELECT DISTINCT e.round, e.area FROM {KEYS} CROSS JOIN LATERAL (
 """
 
 
-@dataclass(slots=True)
-class Touched:
-    """What a batch of marks is about, as it grows; in the end the leaf cells that must be recomputed."""
-
-    district: int
-    operation: int
-    tubes: set[str] = field(default_factory=set)
-    results: set[str] = field(default_factory=set)
-    people: set[UUID] = field(default_factory=set)
-    boxes: set[str] = field(default_factory=set)
-    covered: set[UUID] = field(default_factory=set)
-    areas: set[tuple[int, str]] = field(default_factory=set)
-    sites: set[tuple[int, int]] = field(default_factory=set)
-
-    def parameters(self, **more: Any) -> dict[str, Any]:
-        """Named parameters of a statement; sets become sorted lists."""
-        named = {key: sorted(value) if isinstance(value, set) else value for key, value in more.items()}
-        return {"district": self.district, "operation": self.operation, **named}
-
-
 def resolve(cursor: Any, touched: Touched, facts: Iterable[UUID]) -> None:
     """Add what marked facts (withdrawn ones, moved samples, decided results) are about: one statement."""
     ids = list(facts)
@@ -544,7 +493,9 @@ def derive(cursor: Any, touched: Touched, rounds: Sequence[int]) -> None:
     if touched.people:
         cursor.execute(TUBES_OF_PEOPLE, touched.parameters(people=touched.people))
         touched.results.update(row[0] for row in cursor.fetchall())
+    resolve_readings(cursor, touched)
     full, changed = derive_tubes(cursor, touched)
+    changed |= derive_results(cursor, touched)
     if full:
         cursor.execute(PEOPLE_OF_TUBES, touched.parameters(tubes=full))
         pairs = cursor.fetchall()

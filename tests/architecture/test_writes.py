@@ -32,6 +32,7 @@ ALLOWED = {
     "people/staging.py": "rows of a staged list",
     "registry.py": "takes marks, and leaves them for the next stage",
     "testing/derive.py": "tubes, boxes and coverage, derived",
+    "testing/readings.py": "results of tubes, derived",
     "testing/province.py": "what was reported to the province",
     "testing/resultfiles.py": "which result files came, and how their columns are called",
 }

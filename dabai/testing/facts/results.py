@@ -164,7 +164,7 @@ def read_results(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     rows = []
     for fact in accepted(facts, verdicts):
         body = fact.body
-        fact.mark(MarkKind.RESULT, body.tube)
+        fact.mark(MarkKind.READING, fact.text)
         ct = None if body.ct is None else json.dumps(body.ct)
         head = (fact.district, fact.id, fact.operation, body.tube, body.lab, body.run)
         rows.append((*head, body.outcome.number, ct, fact.actor, fact.happened_at))
@@ -174,7 +174,7 @@ def read_results(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
 
 def decision_row(fact: Fact, kind: DecisionKind, result: UUID, outcome: int | None, reason: str) -> tuple[Any, ...]:
     """The typed row of one decision about one result; marks the result."""
-    fact.mark(MarkKind.FACT, str(result))
+    fact.mark(MarkKind.READING, str(result))
     head = (fact.district, fact.id, fact.operation, result, kind.value, outcome, fact.actor)
     return (*head, reason, fact.happened_at)
 
