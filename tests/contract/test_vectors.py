@@ -1,6 +1,7 @@
 """Examples that server and phone share (``contract/vectors``): rules live on one side only, examples on both."""
 
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from dabai.access.keys import derive
 from dabai.kernel.codes import (
     HandOver,
     check_code,
@@ -20,6 +24,7 @@ from dabai.kernel.codes import (
 )
 from dabai.kernel.refusal import Refusal
 from dabai.people.rules import (
+    clean_number,
     guess_kind,
     mask_name,
     mask_number,
@@ -28,6 +33,7 @@ from dabai.people.rules import (
     normalise_name,
     normalise_phone,
 )
+from dabai.people.slice import Paper, sealed_block, token, tokens
 from dabai.protocols.pooling import Member, check_pool
 from dabai.protocols.schema import Pooling, shipped_profiles
 
@@ -82,6 +88,29 @@ def hand_over(given: dict[str, Any]) -> dict[str, Any]:
     return {**read_hand_over_code(given["code"])._asdict(), "fact": str(read_hand_over_code(given["code"]).fact)}
 
 
+def of_slice(given: dict[str, Any]) -> dict[str, Any]:
+    secret = b64decode(given["secret"])
+    lookup, today = derive(secret, "dabai/lookup"), date.fromisoformat(given.get("today", "2022-03-13"))
+    if given["what"] == "token":
+        return {"token": token(lookup, typed(given["typed"], today))}
+    if given["what"] == "tokens":
+        return {"tokens": tokens(lookup, [Paper(given["kind"], given["number"])], today)}
+    data, bound = b64decode(given["data"]), f"slice|{given['version']}|{given['n']}"
+    try:
+        text = AESGCM(derive(secret, "dabai/slice")).decrypt(data[:12], data[12:], bound.encode())
+    except InvalidTag:
+        return {"refused": "unreadable"}
+    assert sealed_block(derive(secret, "dabai/slice"), given["version"], given["n"], text, data[:12]) == data
+    return {"rows": json.loads(text)}
+
+
+def typed(raw: str, today: date) -> str:
+    try:
+        return normalise_document("", raw, today=today).number
+    except Refusal:
+        return clean_number(raw)
+
+
 def pool(given: dict[str, Any]) -> list[str]:
     people = [Member(**member) for member in given["people"]]
     options = {name: given[name] for name in ("size", "minutes_open", "confirmed")}
@@ -104,6 +133,7 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "resident_codes": or_refused(resident),
     "handover_codes": or_refused(hand_over),
     "pools": pool,
+    "slice": of_slice,
 }
 CASES = [(name, place) for name, file in FILES.items() if name in ANSWERS for place in range(len(file["cases"]))]
 
