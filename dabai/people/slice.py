@@ -253,7 +253,7 @@ class Resident(NamedTuple):
 
 def residents(context: DeviceContext, place: Place, page: int) -> list[Resident]:
     """The people of a page and one more: one statement."""
-    where = {"district": context.district, "operation": context.operation, "limit": page + 1}
+    where: dict[str, Any] = {"district": context.district, "operation": context.operation, "limit": page + 1}
     left = [area for area in place.areas if area >= place.area or place.area.startswith(area)]
     where |= {"left": left, "areas": list(place.areas), "area": place.area, "person": place.person}
     return [Resident(*row) for row in rows(PEOPLE, where)]
@@ -269,10 +269,10 @@ class Paper(NamedTuple):
 def sliced_rows(context: DeviceContext, people: Sequence[Resident], lookup: bytes) -> list[list[Any]]:
     """What phones are shown of these people: two statements. Corrections go before what was registered."""
     keys, today = ring(context.operation), clock.business_day(clock.now())
-    where = {"district": context.district, "operation": context.operation, "ids": [one.id for one in people]}
+    ids = [one.id for one in people]
+    where: dict[str, Any] = {"district": context.district, "operation": context.operation, "ids": ids}
     mates = rows(MATES, where | {"groups": [one.canonical for one in people if one.several]})
-    where["ids"] = [*where["ids"], *(mate[1] for mate in mates)]
-    names, numbers = corrections(keys, rows(CORRECTIONS, where))
+    names, numbers = corrections(keys, rows(CORRECTIONS, where | {"ids": [*ids, *(mate[1] for mate in mates)]}))
 
     def paper(person: UUID, key: int, sealed: Any, kind: str) -> Paper:
         if person in numbers:

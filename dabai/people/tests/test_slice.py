@@ -179,8 +179,8 @@ def test_who_has_moved_away_or_was_registered_by_mistake_is_not_in_it(residents:
 def test_what_a_desk_corrected_goes_before_what_was_registered(residents: PreparedOperation) -> None:
     context = device(residents, area="340602")
     wrong = make_fact(residents, "corrected", person=who(residents, MAN), reason="核对", name="样本错")
-    right = {"document": {"kind": "01", "number": number(7)}, "name": "样本辛"}
-    body = {"person": who(residents, MAN), "reason": "核对", **right}
+    right: dict[str, Any] = {"document": {"kind": "01", "number": number(7)}, "name": "样本辛"}
+    body: dict[str, Any] = {"person": who(residents, MAN), "reason": "核对", **right}
     assert hand_in([wrong]) == [None]
     correction = make_fact(residents, "corrected", minutes=1, **body)
     assert hand_in([correction]) == [None]
