@@ -19,19 +19,21 @@ STATES = ("to_review", "to_release")
 
 IN_FORCE = "NOT EXISTS (SELECT 1 FROM journal_withdrawal w WHERE w.district = {0}.district AND w.target = {0}.id)"
 
-# The newest review that counts: by a known person, and not by the reader.
-REVIEW = f"""
-    SELECT a.kind FROM testing_result_decision a
+# A review that counts: by a known person, and not by the reader. The newest of them decides.
+REVIEWS = f"""
+    FROM testing_result_decision a
     WHERE a.district = r.district AND a.result = r.id AND a.actor IS NOT NULL AND a.actor IS DISTINCT FROM r.actor
-     AND a.kind IN ({DecisionKind.APPROVED.value}, {DecisionKind.RETURNED.value}) AND {IN_FORCE.format("a")}
-    ORDER BY a.happened_at DESC, a.id DESC LIMIT 1"""  # noqa: S608 - constants only
-RELEASED = f"""EXISTS (
+     AND a.kind IN ({DecisionKind.APPROVED.value}, {DecisionKind.RETURNED.value}) AND {IN_FORCE.format("a")}"""
+REVIEW = f"SELECT a.kind {REVIEWS} ORDER BY a.happened_at DESC, a.id DESC LIMIT 1"
+NOT_REVIEWED = f"NOT EXISTS (SELECT 1 {REVIEWS})"
+NOT_RELEASED = f"""NOT EXISTS (
     SELECT 1 FROM testing_result_decision d
     WHERE d.district = r.district AND d.result = r.id AND d.kind = {DecisionKind.RELEASED.value}
      AND {IN_FORCE.format("d")})"""  # noqa: S608 - constants only
+# What is open of a result, and what must have been done to it before.
 WAITS = {
-    "to_review": "v.kind IS NULL",
-    "to_release": f"v.kind = {DecisionKind.APPROVED.value} AND NOT {RELEASED}",
+    "to_review": (NOT_REVIEWED, "true"),
+    "to_release": (NOT_RELEASED, f"({REVIEW}) = {DecisionKind.APPROVED.value}"),
 }
 
 
@@ -53,20 +55,35 @@ class WaitingResult:
     contested: bool
 
 
-def statement(state: str, columns: str, tail: str = "") -> str:
-    """The list of one state."""
-    return f"""
-SELECT {columns} FROM testing_result r
-LEFT JOIN LATERAL ({REVIEW}) v ON true
-LEFT JOIN testing_tube t ON t.district = r.district AND t.operation = r.operation AND t.tube = r.tube
-LEFT JOIN access_user u ON u.id = r.actor
-WHERE r.district = %(district)s AND r.operation = %(operation)s AND r.id > %(after)s
- AND (%(lab)s::int IS NULL OR r.lab = %(lab)s) AND (%(outcome)s::int IS NULL OR r.outcome = %(outcome)s)
- AND {IN_FORCE.format("r")} AND {WAITS[state]} {tail}"""  # noqa: S608 - constants only
-
-
 COLUMNS = """r.id, r.tube, r.outcome, r.happened_at, r.run, r.ct::text, r.lab, r.actor, coalesce(u.display_name, ''),
  coalesce(t.people, 0), coalesce(t.single, false), coalesce(t.contested, false)"""
+ASKED = f"""r.district = %(district)s AND r.operation = %(operation)s
+ AND (%(lab)s::int IS NULL OR r.lab = %(lab)s) AND (%(outcome)s::int IS NULL OR r.outcome = %(outcome)s)
+ AND {IN_FORCE.format("r")}"""
+
+
+def counted(state: str) -> str:
+    """How many are on the list of one state. What is open is a set difference; what was done is asked of the rest."""
+    is_open, is_done = WAITS[state]
+    return f"""
+SELECT count(*) FROM (SELECT r.* FROM testing_result r WHERE {ASKED} AND {is_open} OFFSET 0) r
+WHERE {is_done}"""  # noqa: S608 - constants only
+
+
+def listed(state: str) -> str:
+    """A page of the list of one state.
+
+    Results are asked one by one (``SELECT NOT EXISTS`` can't become a join) in the order of their ids until the page is
+    full, and only then is their tube looked for: the planner, who thinks that nearly nothing or nearly everything
+    waits, would read all results and all tubes for each page.
+    """
+    is_open, is_done = WAITS[state]
+    return f"""
+SELECT {COLUMNS} FROM (
+ SELECT r.* FROM testing_result r WHERE {ASKED} AND r.id > %(after)s AND (SELECT {is_open}) AND {is_done}
+ ORDER BY r.id LIMIT %(limit)s) r
+LEFT JOIN testing_tube t ON t.district = r.district AND t.operation = r.operation AND t.tube = r.tube
+LEFT JOIN access_user u ON u.id = r.actor ORDER BY r.id"""  # noqa: S608 - constants only
 
 
 def waiting_results(
@@ -82,7 +99,7 @@ def waiting_results(
     """Readings that wait, by id (which begins with the time for results read one by one). One statement."""
     with connection.cursor() as cursor:
         values = given(district, operation, lab, outcome) | {"after": after or NIL, "limit": limit}
-        cursor.execute(statement(state, COLUMNS, "ORDER BY r.id LIMIT %(limit)s"), values)
+        cursor.execute(listed(state), values)
         return [row_of(row) for row in cursor.fetchall()]
 
 
@@ -91,7 +108,7 @@ def waiting_counts(*, district: int, operation: int, lab: int | None = None) -> 
     counts = {}
     with connection.cursor() as cursor:
         for state in STATES:
-            cursor.execute(statement(state, "count(*)"), given(district, operation, lab, "") | {"after": NIL})
+            cursor.execute(counted(state), given(district, operation, lab, ""))
             counts[state] = cursor.fetchone()[0]
     return counts
 
