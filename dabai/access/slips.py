@@ -15,7 +15,7 @@ from dabai.access.codes import shown
 from dabai.kernel import clock
 from dabai.kernel.words import say
 
-FIELD_APP = "/field/#pair="
+FIELD_APP = "/field/#/pair?code="
 
 PAGE = """<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title><style>

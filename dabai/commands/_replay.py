@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dabai.commands import Trouble, language
-from dabai.commands._folder import CHECKOUT, make_folders, unprivileged
+from dabai.commands._folder import CHECKOUT, embedded_url, make_folders, unprivileged
 from dabai.commands._process import spawn
 from dabai.kernel.words import say
 from dabai.testkit.replay.drive import evening
@@ -80,6 +80,7 @@ class OwnServer:
     steady: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     boot_seconds: float = field(default=0.0, init=False)
+    clock: str = field(default="", init=False)
 
     @property
     def url(self) -> str:
@@ -115,9 +116,23 @@ class OwnServer:
     def calm(self, now: datetime) -> None:
         """Start again on a clock that goes on from ``now`` as fast as any other: people will look at the desk."""
         self.stop()
-        self._serve(f"{now.isoformat()}x1")
+        self._serve(f"{now.isoformat()}x1@{time.time()}")
+
+    def run(self, module: str, *words: str) -> Any:
+        """What a module of ours prints (JSON) when it is run beside the server, on its database and its clock."""
+        url = embedded_url(self.folder)
+        assert url is not None
+        env = self._environment() | {"DATABASE_URL": url, "DABAI_EMBEDDED": "1", "DABAI_DRILL_CLOCK": self.clock}
+        env["DJANGO_SETTINGS_MODULE"] = "dabai.settings"
+        words = (sys.executable, "-m", module, *words)
+        with open(self.log, "ab") as log:
+            done = subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=log, check=False)
+        if done.returncode != 0:
+            raise ReplayTrouble("module_failed", module=module, log=self.log)
+        return json.loads(done.stdout)
 
     def _serve(self, clock: str) -> None:
+        self.clock = clock
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
         words = [sys.executable, "-m", "dabai.commands", "serve", "--port", str(self.port), "--no-tls"]

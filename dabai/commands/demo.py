@@ -4,11 +4,14 @@ import argparse
 import shutil
 import time
 
+from dabai.access.codes import shown
+from dabai.access.slips import FIELD_APP
 from dabai.commands import Trouble
 from dabai.commands._folder import data_folder, is_served, make_folders, unprivileged
 from dabai.commands._replay import Bar, OwnServer, ReplayTrouble, own_server, show, tell
 from dabai.commands.replay import read_scenario
 from dabai.commands.serve import check_port
+from dabai.testkit import labels
 from dabai.testkit.replay.drive import Replay
 from dabai.testkit.replay.scenario import ScenarioError
 from dabai.testkit.replay.senders import Sabotage
@@ -18,6 +21,7 @@ from dabai.testkit.replay.wire import Refused, Unreachable
 
 HELP = "replay the Duji drill on a server of its own and leave it up"
 SCENARIO = "duji-drill"
+TO_SAMPLE = 12
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         if not args.exit:
             server.calm(replay.clock.now())
             invite(replay.offices, server)
+            invite_to_the_field(replay.offices.operation, server)
+            print(tell("demo_stay"), flush=True)
             stay(server)
     return 0 if verdict.ok else 1
 
@@ -69,7 +75,24 @@ def invite(offices: Offices, server: OwnServer) -> None:
     for account in offices.log_ins:
         role = tell("desk." + account.username.partition(".")[0])
         print(f"  {account.username:<10} {account.password}  {role}")
-    print(tell("demo_stay"), flush=True)
+
+
+def invite_to_the_field(operation: int, server: OwnServer) -> None:
+    """How to take ten samples with the field app, in a browser on this machine: a round to try it in, and what is
+    printed on the things that one would hold in one's hands."""
+    shift = server.run("dabai.testkit.shift", "join", str(operation))
+    sheet = server.folder / "labels.html"
+    sheet.write_text(labels.page(shift), encoding="utf-8")
+    worker, code = shift["workers"]["sampler"], shift["codes"]["sampler"]
+    print("\n" + tell("field_title"))
+    print(tell("field_pair", url=f"{server.url}{FIELD_APP}{code}", code=shown(code)))
+    print(tell("field_sign_on", login=worker["login"], pin=worker["pin"], site=shift["site"]["name"]))
+    print(tell("field_tube", tubes="  ".join(shift["tubes"][:3])))
+    print(tell("field_people"))
+    for person in shift["people"][:TO_SAMPLE]:
+        print(f"     {person['number']}  {person['name']}")
+    print(tell("field_seal"))
+    print(tell("field_labels", file=sheet) + "\n")
 
 
 def stay(server: OwnServer) -> None:

@@ -183,7 +183,7 @@ def test_a_slip_shows_its_code_and_leads_to_it():
     assert "手机&lt;01&gt;" in html
     assert "一号点" in html
     assert html.count("<svg") == 1
-    assert address(slip, "https://dabai.example") == "https://dabai.example/field/#pair=K7M2QX94T"
+    assert address(slip, "https://dabai.example") == "https://dabai.example/field/#/pair?code=K7M2QX94T"
 
 
 def test_a_welcome_slip_names_the_account_and_shows_no_token_in_words():
