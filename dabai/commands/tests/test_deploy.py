@@ -201,6 +201,6 @@ def test_the_container_starts_what_exists() -> None:
 
 
 def test_scripts_are_sound() -> None:
-    for script in ("backup", "restore", "test-system"):
+    for script in ("backup", "restore", "test-system", "field-app"):
         assert os.access(DEPLOY / script, os.X_OK)
         subprocess.run(["bash", "-n", DEPLOY / script], check=True)
