@@ -1,7 +1,7 @@
 """``POST /lookup``: somebody asks for their own results by document number and name.
 
 Nobody learns here whether a number is known: a wrong name, an unknown number and a person without results get the same
-answer, after the same statements. Nobody is told a pooled positive, or anything that a desk has still to settle: both
+answer, after the same statement. Nobody is told a pooled positive, or anything that a desk has still to settle: both
 are ``pending_retest`` (待复核). Questions are limited by address and by number, counted in the memory of each web
 process; every question counts, or else the limit would tell which numbers are known. Nothing is written and nothing is
 logged.
@@ -9,40 +9,45 @@ logged.
 
 import hashlib
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import orjson
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
-from pydantic import Field
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from dabai.access.guard import public
 from dabai.access.limits import Failures, address_of
+from dabai.api.packed import read_json
+from dabai.journal.decode import first_field
 from dabai.kernel.refusal import Refusal
-from dabai.people.queries import find_own
+from dabai.kernel.together import Together
 from dabai.people.rules import clean_number
 from dabai.protocols.models import Operation, OperationKind
 from dabai.protocols.queries import operations_of
-from dabai.testing.outcomes import PersonResult, result_of_person
+from dabai.testing.outcomes import PersonResult
+from dabai.testing.own import Claim, own_results
 
 # An address may be a whole village behind one provider's gateway; a number is one person's, who looks now and then.
 BY_ADDRESS = Failures(limit=120, seconds=60, size=200_000)
 BY_NUMBER = Failures(limit=10, seconds=600, size=200_000)
 REMEMBER_SECONDS = 2.0
-NOBODY = UUID(int=0)
 SHOWN = {"pending": "pending_retest", "withheld": "pending_retest"}
 
 router = Router(tags=["residents"])
 
 
-class Question(Schema):
+class Question(BaseModel):
     """Whose results: exactly as on the document."""
 
     number: Annotated[str, Field(min_length=1, max_length=64)]
     name: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+validate: Callable[[Any], Question] = TypeAdapter(Question).validator.validate_python
 
 
 class OwnResult(Schema):
@@ -62,15 +67,31 @@ class Answer(Schema):
     results: list[OwnResult]
 
 
-@router.post("/lookup", auth=None, response=Answer)
+@router.post(
+    "/lookup",
+    auth=None,
+    response=Answer,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}}
+    },
+)
 @public
-def lookup(request: HttpRequest, question: Question) -> HttpResponse:
+def lookup(request: HttpRequest) -> HttpResponse:
     """One's own results in the operations that are running. Refusal ``api.lookup_too_many`` (429)."""
+    question = read_question(request)
     count(address_of(request), question.number)
-    results = [one for operation in running() for one in own_results(operation, question)]
+    results = together.ask(Claim(question.number, question.name))
     return HttpResponse(
         orjson.dumps({"results": results}), content_type="application/json", headers={"Cache-Control": "no-store"}
     )
+
+
+def read_question(request: HttpRequest) -> Question:
+    """The question. Refusal ``api.request_invalid`` naming the field."""
+    try:
+        return validate(read_json(request))
+    except ValidationError as error:
+        raise Refusal("api.request_invalid", first_field(error)) from error
 
 
 def count(address: str, number: str) -> None:
@@ -83,12 +104,18 @@ def count(address: str, number: str) -> None:
     BY_NUMBER.add(token)
 
 
-def own_results(operation: Operation, question: Question) -> list[dict[str, Any]]:
-    """What may be told: two statements, whether the person is known or not."""
+def answers(claims: Sequence[Claim]) -> list[list[dict[str, Any]]]:
+    """What may be told to each claim: one statement for each running operation, whether anybody is known or not."""
+    told_to: list[list[dict[str, Any]]] = [[] for _ in claims]
     with connection.cursor() as cursor:
-        person = find_own(cursor, operation.district, operation.pk, question.number, question.name)
-        found = result_of_person(cursor, operation.district, operation.pk, person or NOBODY)
-    return [told(operation, one) for one in found]
+        for operation in running():
+            found = own_results(cursor, operation.district, operation.pk, claims)
+            for results, more in zip(told_to, found, strict=True):
+                results += [told(operation, one) for one in more]
+    return told_to
+
+
+together = Together("lookup", answers)
 
 
 def told(operation: Operation, result: PersonResult) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
@@ -18,17 +17,14 @@ from dabai.access.keys import KeyRing, ring
 from dabai.access.queries import operation_row
 from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
-from dabai.people.derive import EFFECTIVE
 from dabai.people.models import Identity, Import, ListedPerson, Person, StagedRow
 from dabai.people.rules import (
-    DocumentKind,
-    clean_number,
     mask_name,
     mask_number,
     mask_phone,
-    normalise_document,
     normalise_name,
     normalise_phone,
+    possible_keys,
 )
 from dabai.people.staging import TABLE_OF
 from dabai.places import queries as places
@@ -224,12 +220,7 @@ def tokens_meant(keys: KeyRing, text: str, district: int, areas: Collection[str]
 
 def numbers_meant(text: str) -> list[str]:
     """The document keys that a number may be stored under: its kind is not known, nor whether it was verified."""
-    try:
-        guessed = [normalise_document("", text, today=clock.business_day(clock.now())).key]
-    except Refusal:
-        guessed = []
-    clean = clean_number(text)
-    return guessed + [f"{kind}:{clean}" for kind in DocumentKind if clean]
+    return possible_keys(text, today=clock.business_day(clock.now()))
 
 
 def names_meant(text: str) -> list[str]:
@@ -252,36 +243,6 @@ def tail_areas(district: int, areas: Collection[str]) -> list[str]:
     """The communities (and what lies above them) in which the last four are looked for."""
     communities = {row.code for row in places.areas_in(areas, ("street", "community"))}
     return sorted({*communities, *(area[:12] for area in areas if area), str(district)})
-
-
-# Whoever has this number and this name in force, found by number: one index look-up for each form it may have.
-WITH_NUMBER = """ARRAY(
-    SELECT n.id FROM people_person n WHERE n.district = %(district)s AND n.number_token = ANY(%(number)s::bytea[])
-    UNION ALL
-    SELECT c.person FROM people_correction c
-    WHERE c.district = %(district)s AND c.number_token = ANY(%(number)s::bytea[]))"""
-IN_FORCE = EFFECTIVE.replace("%(ids)s::uuid[]", WITH_NUMBER)
-OWN = f"""
-SELECT e.id FROM ({IN_FORCE}) e
-WHERE e.number_token = ANY(%(number)s::bytea[]) AND e.name_token = ANY(%(name)s::bytea[]) ORDER BY e.id LIMIT 1
-"""  # noqa: S608 - constants only
-
-
-def find_own(cursor: Any, district: int, operation: int, number: str, name: str) -> UUID | None:
-    """The person with exactly this number and name, for somebody who asks about themselves: one statement.
-
-    Prepared, as in ``dabai.testing.outcomes.result_of_person``: whole cities ask at once.
-    """
-    keys = ring(operation)
-    tokens = {
-        "number": [keys.token("number", one) for one in numbers_meant(number)],
-        "name": [keys.token("name", one) for one in names_meant(name)],
-    }
-    raw = cursor.connection
-    raw.prepare_threshold = raw.prepare_threshold or 5
-    asked = psycopg.Cursor(raw).execute(OWN, tokens | {"district": district, "operation": operation}, prepare=True)
-    row = asked.fetchone()
-    return row[0] if row else None
 
 
 # --- lists ----------------------------------------------------------------------------------------------------

@@ -82,6 +82,9 @@ class Document(NamedTuple):
 _CITIZEN_KINDS = frozenset({DocumentKind.RESIDENT_ID, DocumentKind.RESIDENCE_PERMIT, DocumentKind.FOREIGN_RESIDENT})
 # Papers that print the holder's citizen number as their own: the number, not the paper, says who it is.
 _CARRIERS = frozenset({DocumentKind.HOUSEHOLD_BOOK, DocumentKind.DRIVING_LICENCE, DocumentKind.OTHER})
+# The kinds that have a number, and those of them that may take eighteen characters for one.
+_READ = tuple(kind for kind in DocumentKind if kind is not DocumentKind.NONE)
+_READ_OF_CITIZEN = (DocumentKind.RESIDENT_ID, DocumentKind.MILITARY, *sorted(_CARRIERS))
 _PROVINCES = (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71)
 _KIND_OF_PREFIX = {
     **dict.fromkeys(map(str, _PROVINCES), DocumentKind.RESIDENT_ID),
@@ -168,6 +171,27 @@ def normalise_document(kind: str, raw: str, *, today: date) -> Document:
     if "*" in text:
         raise Refusal("documents.masked", "number")
     return _normalise(guess_kind(text) if known is DocumentKind.NONE else known, text, today)
+
+
+def possible_keys(raw: str, *, today: date) -> list[str]:
+    """The keys under which whoever shows this number may be stored, whatever kind their document was taken for.
+
+    That is the number as each kind has it, and as it was typed, for one that could not be verified.
+    """
+    text = clean_number(raw)
+    if text in _NO_NUMBER:
+        return []
+    found: dict[str, None] = {}
+    for kind in _READ_OF_CITIZEN if _looks_citizen(text) else _READ:
+        try:
+            found[_normalise(kind, text, today).key] = None
+        except Refusal:
+            continue
+        if kind is DocumentKind.RESIDENT_ID and len(text) == 18:
+            found[f"{DocumentKind.MILITARY}:{text}"] = None
+            break  # every other kind that takes it takes it for the citizen number that it is
+    found[f"{DocumentKind.OTHER}:{text}"] = None
+    return list(found)
 
 
 def _normalise(kind: DocumentKind, text: str, today: date) -> Document:

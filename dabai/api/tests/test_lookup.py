@@ -14,6 +14,7 @@ from dabai.api import lookup
 from dabai.journal.models import Entry
 from dabai.people.models import Identity
 from dabai.registry import settle_down
+from dabai.testing.own import Claim
 from dabai.testkit.cast import number_of
 from dabai.testkit.district import PreparedOperation
 from dabai.testkit.field import deliver
@@ -24,7 +25,9 @@ NUMBER, NAME = number_of(50), "演查询"
 
 
 @pytest.fixture(autouse=True)
-def _counted_anew() -> Iterator[None]:
+def _counted_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Questions are answered in the test's own transaction; ``test_together`` has the thread."""
+    monkeypatch.setattr(lookup.together, "ask", lambda claim: lookup.answers([claim])[0])
     lookup.forget()
     yield
     lookup.forget()
@@ -175,3 +178,20 @@ def test_a_malformed_question_is_refused(db: None, body: bytes) -> None:
     answer = Client().post("/api/v1/lookup", body, content_type="application/json")
     assert 400 <= answer.status_code < 500
     assert answer.json()["code"] == "api.request_invalid"
+
+
+def test_many_questions_at_once_get_the_answers_that_each_would_get_alone(story: Story) -> None:
+    people = [(number_of(60 + n), name) for n, name in enumerate(("演甲", "演乙", "演丙", "演丁"))]
+    for n, (number, name) in enumerate(people[:3]):
+        story.swab(register(story, number, name), TUBES[n], 2 + n)
+    story.result(TUBES[0], "negative", 60)
+    story.result(TUBES[1], "positive", 60)
+    deliver_all(story)
+    claims = [Claim(*one) for one in (*people, (people[0][0], "演错名"), people[0], ("?", "?"))]
+    with CaptureQueriesContext(connection) as queries:
+        together = lookup.answers(claims)
+    assert together == [lookup.answers([claim])[0] for claim in claims]
+    assert [[one["outcome"] for one in found] for found in together] == [
+        ["negative"], ["pending_retest"], ["awaiting"], [], [], ["negative"], [],
+    ]  # fmt: skip
+    assert len(queries) <= 2

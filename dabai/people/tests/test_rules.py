@@ -32,6 +32,7 @@ from dabai.people.rules import (
     normalise_name,
     normalise_phone,
     number_slip,
+    possible_keys,
     sex_from_text,
 )
 
@@ -127,6 +128,24 @@ def test_birth_and_sex_can_be_read_off(area: str, born: date, order: int) -> Non
 
 
 papers = st.text(max_size=40) | st.text("0123456789XxHMCE ８.+*()", max_size=22) | citizens
+
+
+@given(papers | citizens, st.sampled_from([*DocumentKind, ""]))
+def test_every_key_that_a_number_may_be_stored_under_is_looked_for(raw: str, kind: str) -> None:
+    looked_for = possible_keys(raw, today=TODAY)
+    assert len(set(looked_for)) == len(looked_for)
+    try:
+        stored = normalise_document(kind, raw, today=TODAY).key
+    except Refusal:
+        clean = clean_number(raw)  # a registration keeps it as it was typed
+        stored = f"{DocumentKind.OTHER}:{clean}" if clean else ""
+    assert stored in looked_for or not looked_for
+
+
+def test_a_citizen_number_has_few_keys() -> None:
+    number = citizen("340602", date(1980, 5, 6), 1)
+    assert possible_keys(number, today=TODAY) == [f"01:{number}", f"04:{number}", f"99:{number}"]
+    assert possible_keys("无", today=TODAY) == []
 
 
 @given(papers, st.sampled_from([*DocumentKind, "", "77"]))
