@@ -17,7 +17,18 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from dabai.access import codes, queries, rules
-from dabai.access.models import ApiToken, Assignment, AuditEntry, Device, DeviceScope, OneTimeLink, PairingCode, User
+from dabai.access.keys import device_secret as device_secret
+from dabai.access.models import (
+    ApiToken,
+    Assignment,
+    AuditEntry,
+    Device,
+    DeviceScope,
+    DeviceSecret,
+    OneTimeLink,
+    PairingCode,
+    User,
+)
 from dabai.access.rules import Permission, Role
 from dabai.kernel import areas, clock
 from dabai.kernel.ids import uuid7
@@ -234,12 +245,20 @@ def set_pin(*, user: User, pin: str, by: User | None) -> None:
     """
     if by is None or by.pk != user.pk:
         require_over(by, user)
-    if not re.fullmatch(r"[0-9]{6}", pin):
-        raise Refusal("access.pin_form", "pin")
-    if len(set(pin)) < 3 or pin in "0123456789" or pin in "9876543210":
-        raise Refusal("access.pin_simple", "pin")
-    User.objects.filter(pk=user.pk).update(pin_hash=make_password(pin))
+    User.objects.filter(pk=user.pk).update(pin_hash=codes.pin_verifier(codes.check_pin(pin)))
     record(by=by, action="account.pin_set", subject=f"user/{user.pk}")
+
+
+def reset_pin(*, user: User, by: User | None) -> str:
+    """Give somebody a new random PIN, for one they have forgotten; it is returned once and kept nowhere.
+
+    Nothing that they have reported depends on it: a phone's outbox was never sealed under a PIN. Refusals
+    ``access.own_account``, ``access.not_allowed``.
+    """
+    require_over(by, user)
+    pin = codes.new_pin()
+    set_pin(user=user, pin=pin, by=by)
+    return pin
 
 
 # ---- one-time links
@@ -470,7 +489,10 @@ def require_over_device(by: User | None, device: Device) -> None:
 
 @transaction.atomic
 def revoke_device(*, device: Device, by: User | None, reason: str, lost: bool = False) -> None:
-    """Take a device out of use, or report it lost. It may still post what it holds (flagged), and nothing else."""
+    """Take a device out of use, or report it lost. It may still post what it holds (flagged), and nothing else.
+
+    Its secret is destroyed: whoever has the phone and learns a PIN later gets nothing more from here.
+    """
     require_over_device(by, device)
     if not reason.strip():
         raise Refusal("access.reason_missing", "reason")
@@ -478,6 +500,7 @@ def revoke_device(*, device: Device, by: User | None, reason: str, lost: bool = 
     fresh = Device.objects.select_for_update().get(pk=device.pk)
     lost_at = fresh.lost_at or (now if lost else None)
     Device.objects.filter(pk=device.pk).update(revoked_at=fresh.revoked_at or now, lost_at=lost_at)
+    DeviceSecret.objects.filter(pk=device.pk).delete()
     record(
         by=by,
         action="device.lost" if lost else "device.revoked",

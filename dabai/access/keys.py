@@ -6,6 +6,9 @@ table, column and row, so that a ciphertext moved elsewhere does not open. Token
 operation's index root, one per field, so that equal values can be found but not read. Destroying the wrapped keys and
 changing the master key destroys the data and the tokens' meaning, backups included (``dabai.access.sunset``).
 
+What phones seal is sealed to the operation's *sealing key*, a key pair whose private half is wrapped in the same way:
+see ``dabai.access.sealing``.
+
 Every process remembers open keys for half a minute at most. A rotation is therefore seen everywhere within that time;
 an old key opens what it sealed until ``dabai.access.reseal`` has sealed all of it again.
 """
@@ -14,6 +17,8 @@ import hashlib
 import os
 import threading
 import time
+from base64 import b64decode, b64encode
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,14 +26,16 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import connection, transaction
 
-from dabai.access.models import DataKey
+from dabai.access.models import DataKey, DeviceSecret, SealingKey
 from dabai.kernel.refusal import Refusal
 
 NONCE = 12
@@ -38,6 +45,7 @@ CIPHERS = ("aes-256-gcm", "sm4-gcm")
 FIELDS = ("number", "tail", "phone", "name", "address")
 REMEMBER_SECONDS = 30.0
 KEYS_LOCK = 7_344
+CURVE = ec.SECP256R1()
 
 
 class Sm4Gcm:
@@ -212,6 +220,7 @@ def carry_keys(operation: int) -> CarriedKeys:
 def forget_rings() -> None:
     """Drop remembered keys: after a rotation, after a sunset, and between tests."""
     _rings.clear()
+    _sealing.clear()
     keyed.cache_clear()
 
 
@@ -221,7 +230,7 @@ def wrap(operation: int, number: int, column: str, key: bytes, master: bytes | N
     return nonce + AESGCM(derive(master or master_keys()[0], "wrap")).encrypt(nonce, key, associated)
 
 
-def unwrap(row: DataKey, column: str) -> bytes:
+def unwrap(row: DataKey | SealingKey, column: str) -> bytes:
     """The key that ``wrap`` sealed. Refusal ``access.master_key_wrong`` when no master key at hand opens it."""
     sealed = bytes(getattr(row, column))
     associated = f"{row.operation}|{row.number}|{column}".encode()
@@ -239,8 +248,7 @@ def make_key(operation: int) -> DataKey:
 
     Refusal ``access.key_destroyed`` after its sunset.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KEYS_LOCK])
+    lock_keys()
     rows = list(DataKey.objects.filter(operation=operation).order_by("number"))
     alive = [row for row in rows if row.wrapped_index is not None]
     if rows and not alive:
@@ -256,3 +264,95 @@ def make_key(operation: int) -> DataKey:
     )
     _rings.pop(operation, None)
     return row
+
+
+def lock_keys() -> None:
+    """Let nobody else make a key, or change the master key, until this transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KEYS_LOCK])
+
+
+# ---- sealing keys: key pairs to which phones seal their outbox
+
+
+def point_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """The public point of a key pair: raw, uncompressed, 65 bytes."""
+    return private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+Privates = dict[int, ec.EllipticCurvePrivateKey]
+_sealing: dict[int, tuple[float, Privates]] = {}
+
+
+def newest_sealing_key(operation: int) -> SealingKey:
+    """The key pair that phones of an operation seal to; the first is made when it is asked for.
+
+    Refusal ``access.key_destroyed`` after its sunset.
+    """
+    with transaction.atomic():
+        found = SealingKey.objects.filter(operation=operation, retired_at=None, destroyed_at=None).last()
+        if found is not None:
+            return found
+        lock_keys()
+        found = SealingKey.objects.filter(operation=operation, retired_at=None, destroyed_at=None).last()
+        return found or make_sealing_key(operation)
+
+
+@transaction.atomic
+def make_sealing_key(operation: int) -> SealingKey:
+    """A new key pair for an operation, its private half wrapped. Refusal ``access.key_destroyed`` after its sunset."""
+    lock_keys()
+    if not DataKey.objects.filter(operation=operation, wrapped__isnull=False).exists():
+        raise Refusal("access.key_destroyed")
+    last = SealingKey.objects.filter(operation=operation).order_by("number").last()
+    number, private = last.number + 1 if last else 1, ec.generate_private_key(CURVE)
+    secret = private.private_numbers().private_value.to_bytes(32, "big")
+    row = SealingKey.objects.create(
+        operation=operation,
+        number=number,
+        public=point_of(private),
+        wrapped_private=wrap(operation, number, "wrapped_private", secret),
+    )
+    _sealing.pop(operation, None)
+    return row
+
+
+def sealing_privates(operation: int, numbers: Collection[int]) -> Privates:
+    """The private keys of an operation that are not destroyed, by number, remembered for half a minute.
+
+    They are read again when one of ``numbers`` is not among those remembered: another process may have made it.
+    """
+    held = _sealing.get(operation)
+    if held is None or time.monotonic() - held[0] > REMEMBER_SECONDS or not held[1].keys() >= set(numbers):
+        held = _sealing[operation] = (time.monotonic(), open_sealing_keys(operation))
+    return held[1]
+
+
+def open_sealing_keys(operation: int) -> Privates:
+    """Read and unwrap the private keys of an operation. Refusal ``access.master_key_wrong``."""
+    rows = SealingKey.objects.filter(operation=operation, wrapped_private__isnull=False)
+    values = {row.number: int.from_bytes(unwrap(row, "wrapped_private")) for row in rows}
+    return {number: ec.derive_private_key(value, CURVE) for number, value in values.items()}
+
+
+# ---- the secrets of devices
+
+
+def device_secret(device: UUID) -> bytes | None:
+    """The 32 random bytes of which everything that is sealed for this device alone derives (``derive``).
+
+    None before anybody has signed on, and once the device is revoked or lost. Refusal ``access.key_destroyed``.
+    """
+    row = DeviceSecret.objects.filter(pk=device).first()
+    if row is None:
+        return None
+    text = ring(row.operation).open(row.key, "access_device_secret", "secret", row.id, row.secret_enc)
+    return b64decode(text or "")
+
+
+def make_device_secret(operation: int, device: UUID) -> bytes:
+    """Make and store the secret of a device that has none. The caller holds the device's row."""
+    keys, secret = ring(operation), os.urandom(32)
+    sealed = keys.seal("access_device_secret", "secret", device, b64encode(secret).decode())
+    DeviceSecret.objects.create(id=device, operation=operation, key=keys.current, secret_enc=sealed)
+    return secret

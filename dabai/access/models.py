@@ -156,6 +156,52 @@ class DataKey(models.Model):
         constraints = [models.UniqueConstraint(fields=["operation", "number"], name="data_key_number")]
 
 
+class SealingKey(models.Model):
+    """A P-256 key pair of one operation: phones seal their outbox to the public point, the newest by its number.
+
+    The private key is wrapped by the master key like a data key, and is destroyed with the operation's data keys.
+    """
+
+    operation = models.IntegerField()
+    number = models.SmallIntegerField()
+    public = models.BinaryField(help_text="Raw uncompressed point, 65 bytes.")
+    wrapped_private = models.BinaryField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True)
+    destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "access_sealing_key"
+        constraints = [models.UniqueConstraint(fields=["operation", "number"], name="sealing_key_number")]
+
+
+class DeviceSecret(models.Model):
+    """The random secret under whose keys a device seals what it shows; ``id`` is the device's.
+
+    Made at the first sign-on, deleted when the device is revoked or lost: its cache then opens for nobody who must ask.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    operation = models.IntegerField()
+    key = models.SmallIntegerField()
+    secret_enc = models.BinaryField(help_text="Base64 of 32 bytes, sealed.")
+
+    class Meta:
+        db_table = "access_device_secret"
+        indexes = [models.Index(fields=["operation", "key"], name="device_secret_key")]
+
+
+class SignOnFailure(models.Model):
+    """How often a PIN was wrong lately, for a device or for a login; every web process counts here."""
+
+    subject = models.CharField(max_length=80, primary_key=True, help_text="device/<id>, or login/ and a digest.")
+    since = models.DateTimeField(db_index=True, help_text="The first of these failures, by the machine's clock.")
+    count = models.SmallIntegerField()
+
+    class Meta:
+        db_table = "access_sign_on_failure"
+
+
 class AuditEntry(models.Model):
     """Who did or saw what, when and why. Holds ids and reasons, never personal data; rows are never changed."""
 

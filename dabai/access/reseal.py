@@ -9,6 +9,9 @@
 Which columns are sealed is not listed by hand: every ``…_enc`` column of every model is one, sealed as its table, its
 name without the ending, and the row's id. The few that differ stand in ``EXCEPTIONS``. Blind tokens stay: their keys
 come from the index root, which a rotation carries over.
+
+A rotation also makes a new sealing key for the phones' outboxes. The one before opens for two months more: a phone that
+lay in a drawer must not have written for nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +25,8 @@ from django.apps import apps
 from django.db import connection, models, transaction
 
 from dabai.access.actions import record, require_somewhere
-from dabai.access.keys import KeyRing, forget_rings, make_key, ring
-from dabai.access.models import DataKey, User
+from dabai.access.keys import KeyRing, forget_rings, make_key, make_sealing_key, ring
+from dabai.access.models import DataKey, SealingKey, User
 from dabai.access.rules import Permission
 from dabai.kernel import clock
 
@@ -31,6 +34,8 @@ BATCH = 1000
 # A process may still seal under a key that it opened before the rotation; it forgets it within half a minute, and an
 # import that carries keys along is given an hour.
 REST = timedelta(hours=1)
+# How long phones may still hand in what they sealed to a replaced sealing key: as long as a fact's time is believed.
+SEALING_REST = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,12 @@ def key_of(model: type[models.Model]) -> tuple[str, ...]:
 
 @transaction.atomic
 def rotate_key(*, operation: int, by: User | None, reason: str = "") -> DataKey:
-    """Make a new key that seals from now on; the earlier ones still open. Refusals ``access.key_destroyed``, …"""
+    """Make a new key, and a new sealing key; the earlier ones still open. Refusals ``access.key_destroyed``, …"""
     require_somewhere(by, Permission.MANAGE_KEYS, at=clock.now())
-    DataKey.objects.filter(operation=operation, retired_at=None).update(retired_at=datetime.now(UTC))
+    for kind in (DataKey, SealingKey):
+        kind._default_manager.filter(operation=operation, retired_at=None).update(retired_at=datetime.now(UTC))
     made = make_key(operation)
+    make_sealing_key(operation)
     record(by=by, action="key.rotated", subject=f"key/{made.number}", operation=operation, reason=reason)
     return made
 
@@ -237,7 +244,8 @@ class Retired:
 def retire_keys(*, operation: int, by: User | None) -> Retired:
     """Destroy the replaced keys that seal nothing any more, an hour after they were replaced.
 
-    A key also waits for every list that was uploaded before it was replaced to be committed or thrown away.
+    Sealing keys go, without being counted here, two months after they were replaced. A data key also waits for every
+    list that was uploaded before it was replaced to be committed or thrown away.
     """
     require_somewhere(by, Permission.MANAGE_KEYS, at=clock.now())
     now, destroyed, waiting, wait = datetime.now(UTC), [], [], timedelta(0)
@@ -252,5 +260,15 @@ def retire_keys(*, operation: int, by: User | None) -> Retired:
             DataKey.objects.filter(pk=row.pk).update(wrapped=None, wrapped_index=None, destroyed_at=now)
             record(by=by, action="key.destroyed", subject=f"key/{row.number}", operation=operation)
         destroyed.append(row.number)
+    retire_sealing_keys(operation, by, now)
     forget_rings()
     return Retired(destroyed, waiting, wait)
+
+
+@transaction.atomic
+def retire_sealing_keys(operation: int, by: User | None, now: datetime) -> None:
+    """Destroy the sealing keys that were replaced long ago: what is still sealed to them can't be read any more."""
+    old = SealingKey.objects.filter(operation=operation, retired_at__lte=now - SEALING_REST, destroyed_at=None)
+    for row in old.order_by("number"):
+        SealingKey.objects.filter(pk=row.pk).update(wrapped_private=None, destroyed_at=now)
+        record(by=by, action="key.destroyed", subject=f"sealing_key/{row.number}", operation=operation)

@@ -11,7 +11,7 @@ installation; only its first administrator gets it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from dabai.kernel.refusal import Refusal
@@ -175,6 +175,12 @@ MATRIX: dict[Role, frozenset[Permission]] = {
     ),
 }
 ALONE = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+# Who works with a phone or at a bench: a sheet of accounts gives them a PIN.
+IN_THE_FIELD = frozenset(
+    {Role.REGISTRAR, Role.PACKER, Role.COURIER, Role.LAB_TECHNICIAN, Role.LAB_REVIEWER, Role.GRID_WORKER}
+)
+# How long a worker stays signed on to a device: a shift.
+SHIFT = timedelta(hours=12)
 
 _WITHDRAW = frozenset({"journal.fact_withdrawn"})
 _AT_THE_POINT = frozenset(
@@ -299,6 +305,22 @@ def may_report(roles: Iterable[str], kind: str) -> bool:
 def roles_that_report(kind: str) -> frozenset[str]:
     """The roles that may report a kind of fact."""
     return frozenset(role.value for role, kinds in REPORTS.items() if kind in kinds)
+
+
+def roles_on_device(
+    assignments: Iterable[Grant], operation: int, areas: Iterable[str], at: datetime
+) -> frozenset[Role]:
+    """The roles with which somebody may sign on to a device that reports for these areas: those that report anything,
+    and hold in one of the areas, in what contains it, or in a part of it."""
+    places = tuple(areas)
+    return frozenset(
+        grant.role
+        for grant in assignments
+        if REPORTS[grant.role]
+        and in_operation(grant, operation)
+        and in_force(grant, at)
+        and any(place.startswith(grant.area) or grant.area.startswith(place) for place in places)
+    )
 
 
 def device_may(scopes: Iterable[ScopeItem], site: int | None, site_area: str, at: datetime) -> bool:

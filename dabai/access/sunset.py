@@ -30,7 +30,7 @@ from dabai.access.keys import (
     unwrap,
     wrap,
 )
-from dabai.access.models import DataKey, Device, User
+from dabai.access.models import DataKey, Device, DeviceSecret, SealingKey, User
 from dabai.access.reseal import sealed_tables
 from dabai.access.rules import Permission
 from dabai.kernel import clock
@@ -70,6 +70,7 @@ def sunset(*, operation: int, by: User, witness: User, reason: str) -> Certifica
     with transaction.atomic():
         keys = destroy_keys(operation)
         devices = Device.objects.filter(operation=operation, revoked_at=None).update(revoked_at=clock.now())
+        DeviceSecret.objects.filter(operation=operation).delete()
         rows = count_rows(operation)
     forget_rings()
     queries.forget_devices()
@@ -128,6 +129,7 @@ def destroy_keys(operation: int) -> list[dict[str, Any]]:
     DataKey.objects.filter(operation=operation).exclude(wrapped=None, wrapped_index=None).update(
         wrapped=None, wrapped_index=None, destroyed_at=now
     )
+    SealingKey.objects.filter(operation=operation, destroyed_at=None).update(wrapped_private=None, destroyed_at=now)
     return told
 
 
@@ -149,10 +151,11 @@ def sign(certificate: Certificate) -> Certificate:
 
 
 def tidy() -> None:
-    """Rewrite the table of keys, so that its file holds no dead row with a wrapped key. Not inside a transaction."""
+    """Rewrite the tables of keys, so that their files hold no dead row with a wrapped key. Not inside a transaction."""
     if not connection.in_atomic_block:
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM FULL access_data_key")
+            for table in ("access_data_key", "access_sealing_key", "access_device_secret"):
+                cursor.execute(f"VACUUM FULL {table}")
 
 
 # ---- the master key
@@ -197,6 +200,10 @@ def wrap_anew(new: bytes) -> None:
             for column in ("wrapped", "wrapped_index")
         }
         DataKey.objects.filter(pk=row.pk).update(**changed)
+    for pair in SealingKey.objects.select_for_update().filter(wrapped_private__isnull=False).order_by("pk"):
+        secret = unwrap(pair, "wrapped_private")
+        wrapped = wrap(pair.operation, pair.number, "wrapped_private", secret, new)
+        SealingKey.objects.filter(pk=pair.pk).update(wrapped_private=wrapped)
 
 
 def replace_master_file() -> None:

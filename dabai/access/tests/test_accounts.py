@@ -3,10 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.hashers import check_password
 from django.db import DatabaseError, transaction
 
-from dabai.access import actions, queries
+from dabai.access import actions, codes, queries
 from dabai.access.models import ApiToken, Assignment, AuditEntry, OneTimeLink, User
 from dabai.access.rules import Permission, Role
 from dabai.kernel import clock
@@ -225,8 +224,30 @@ def test_a_pin_is_ones_own_or_the_administrators_to_set(cast):
     nurse, administrator = cast.swab_nurse.user, cast.administrator.user
     for by in (nurse, administrator, None):
         actions.set_pin(user=nurse, pin="270384", by=by)
-    assert check_password("270384", User.objects.get(pk=nurse.pk).pin_hash)
+    assert codes.is_pin("270384", User.objects.get(pk=nurse.pk).pin_hash)
     assert refusal(actions.set_pin, user=nurse, pin="270384", by=cast.packer.user) == "access.not_allowed"
+
+
+def test_a_forgotten_pin_is_replaced_by_whoever_administers_the_account(cast):
+    nurse = cast.swab_nurse.user
+    actions.set_pin(user=nurse, pin="270384", by=nurse)
+    pin = actions.reset_pin(user=nurse, by=cast.administrator.user)
+    verifier = User.objects.get(pk=nurse.pk).pin_hash
+    assert codes.is_pin(pin, verifier)
+    assert not codes.is_pin("270384", verifier)
+    assert pin not in verifier
+    assert refusal(actions.reset_pin, user=nurse, by=cast.packer.user) == "access.not_allowed"
+    assert refusal(actions.reset_pin, user=cast.administrator.user, by=cast.administrator.user) == "access.own_account"
+    assert not AuditEntry.objects.filter(detail__icontains=pin).exists()
+
+
+def test_a_verifier_says_nothing_without_the_installations_key(settings):
+    verifier = codes.pin_verifier("270384")
+    assert codes.is_pin("270384", verifier)
+    assert codes.pin_verifier("270384") != verifier
+    settings.SECRET_KEY = "another installation's"
+    assert not codes.is_pin("270384", verifier)
+    assert not codes.is_pin("270384", "")
 
 
 # ---- the audit log
