@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from dabai.journal.models import EntryFlag, MarkKind
+from dabai.kernel.clock import in_utc
 from dabai.kernel.refusal import Refusal
 
 
@@ -29,6 +30,7 @@ Login = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"
 AreaCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}([0-9]{3}([0-9]{3}([0-9]{2})?)?)?$")]
 Reference = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=0, le=30_000)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class Reporter(Protocol):

@@ -39,6 +39,17 @@ def now() -> datetime:
     return start.astimezone(UTC) + timedelta(seconds=(time.time() - real) * rate)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC. PostgreSQL knows no displacement beyond sixteen hours; Python and JSON do.
+
+    ``ValueError`` where the calendar ends before the zone does.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
 @cache
 def noise() -> timedelta:
     """Differences between two clocks below this are the network's delay, not a wrong clock. A fast clock widens it."""

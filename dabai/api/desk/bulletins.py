@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from dabai.access.rules import Permission
 from dabai.api.desk.door import access_of, asks, desk_auth
 from dabai.api.desk.forms import Comment, Number
 from dabai.figures import actions, content
 from dabai.figures.models import Bulletin
+from dabai.journal.kinds import Moment
 
 router = Router(tags=["desk: bulletins"], auth=desk_auth)
 
@@ -20,7 +21,7 @@ class NewBulletin(Schema):
     """Of which round (none: to date), and up to which full hour (none: everything so far)."""
 
     round: Number | None = None
-    cut_off: AwareDatetime | None = None
+    cut_off: Moment | None = None
     comment: Comment = ""
 
 

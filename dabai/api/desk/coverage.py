@@ -6,13 +6,14 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from dabai.access.rules import Permission
 from dabai.api.desk.door import access_of, asks, desk_auth, read_uuid
 from dabai.api.desk.forms import Number, Prefix, Text
 from dabai.figures import board
 from dabai.figures.queries import Figures, figures_of, operation_scope, round_scope
+from dabai.journal.kinds import Moment
 from dabai.kernel import areas
 from dabai.kernel.refusal import Refusal
 from dabai.places.queries import site
@@ -110,8 +111,8 @@ class FiguresOut(Schema):
 class FiguresQuery(Schema):
     """Which part: a point, or hours of the first sample."""
 
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     site: Number | None = None
 
 

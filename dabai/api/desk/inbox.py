@@ -5,13 +5,14 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from dabai.access.rules import Permission
 from dabai.api.desk.door import access_of, asks, desk_auth, read_uuid
 from dabai.api.desk.forms import Text
 from dabai.journal import inbox
 from dabai.journal.door import submit_desk
+from dabai.journal.kinds import Moment
 
 router = Router(tags=["desk: facts"], auth=desk_auth)
 MOST_FACTS = 500
@@ -25,7 +26,7 @@ class DeskFact(Schema):
     id: UUID | None = None
     kind: Annotated[str, Field(max_length=60, pattern=r"^[a-z_.]+$")]
     level: Annotated[int, Field(ge=1, le=10_000)] = 1
-    happened_at: AwareDatetime | None = None
+    happened_at: Moment | None = None
     body: dict[str, Any]
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import File, Form, Query, Router, Schema
 from ninja.files import UploadedFile
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from dabai.access.rules import Permission
 from dabai.api.desk.door import access_of, asks, desk_auth, read_uuid
 from dabai.api.desk.files import MOST_ERRORS, checked
 from dabai.api.desk.forms import Number, RowError, Text
+from dabai.journal.kinds import Moment
 from dabai.kernel.refusal import Refusal
 from dabai.places.queries import site
 from dabai.testing import resultfiles
@@ -27,7 +28,7 @@ class ResultFileForm(Schema):
 
     lab: Number
     mapping: Annotated[str, Field(max_length=4000)] = ""
-    read_at: AwareDatetime | None = None
+    read_at: Moment | None = None
 
 
 class ResultFileOut(Schema):

@@ -7,12 +7,13 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router, Schema, Status
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from dabai.access.queries import devices_to_ask_about
 from dabai.access.rules import Permission
 from dabai.api.desk.door import access_of, asks, desk_auth
 from dabai.api.desk.forms import AreaCode, Count, Name, Number, Text
+from dabai.journal.kinds import Moment
 from dabai.testing import actions
 from dabai.testing.models import Round
 from dabai.testing.queries import rounds_of
@@ -42,8 +43,8 @@ class NewRound(Schema):
     pool_size: Annotated[int, Field(ge=1, le=100)] | None = None
     areas: Annotated[list[AreaCode], Field(min_length=1, max_length=500)]
     groups: Annotated[list[Text], Field(max_length=50)] = []
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime | None = None
+    starts_at: Moment
+    ends_at: Moment | None = None
     sites: Annotated[list[SiteStations], Field(max_length=2000)] = []
     estimates: Annotated[list[Estimate], Field(max_length=2000)] = []
 

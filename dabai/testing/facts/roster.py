@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from dabai.journal.kinds import AreaCode, Body, Code, Fact, Kind, Reason, Reference
+from dabai.journal.kinds import AreaCode, Body, Code, Fact, Kind, Moment, Reason, Reference
 from dabai.journal.models import MarkKind
 from dabai.journal.rows import Insert, accepted, in_round, place, place_about, place_in_area, uuids
 from dabai.kernel.refusal import Refusal
@@ -22,10 +22,13 @@ class NotSampledOutcome(StrEnum):
     REFUSED = "refused"
     ABSENT = "absent"
     EXEMPT = "exempt"
+    MOVED = "moved"
 
 
 class NotSampled(Body):
-    """A person refused, was absent, or is exempt; at a point or at a door."""
+    """A person refused, was absent, is exempt or has moved away; at a point or at a door. ``next_visit``: when somebody
+    will come again.
+    """
 
     round: Reference
     site: Reference | None = None
@@ -33,6 +36,7 @@ class NotSampled(Body):
     person: UUID
     outcome: NotSampledOutcome
     reason: Reason
+    next_visit: AwareDatetime | None = None
 
 
 class Excused(Body):
@@ -41,7 +45,7 @@ class Excused(Body):
     round: Reference
     person: UUID
     reason: Reason
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 class RosterAdded(Body):
@@ -73,17 +77,20 @@ CHANGE = Insert(
         "area": "text",
         "reason": "text",
         "until": "timestamptz",
+        "next_visit": "timestamptz",
         "happened_at": "timestamptz",
     },
 )
 
 
-def change_row(fact: Fact, kind: ChangeKind, until: datetime | None = None) -> tuple[Any, ...]:
+def change_row(
+    fact: Fact, kind: ChangeKind, *, until: datetime | None = None, next_visit: datetime | None = None
+) -> tuple[Any, ...]:
     """The typed row; marks the person."""
     body = fact.body
     fact.mark(MarkKind.PERSON, str(body.person))
     head = (fact.district, fact.id, fact.operation, body.round, body.person, kind.value, fact.area)
-    return (*head, body.reason, until, fact.happened_at)
+    return (*head, body.reason, until, next_visit, fact.happened_at)
 
 
 def judge_not_sampled(fact: Fact) -> Refusal | None:
@@ -99,7 +106,8 @@ def judge_not_sampled(fact: Fact) -> Refusal | None:
 def note_not_sampled(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
     """``not_sampled``: one INSERT."""
     verdicts = [judge_not_sampled(fact) for fact in facts]
-    CHANGE(cursor, [change_row(f, ChangeKind[f.body.outcome.name]) for f in accepted(facts, verdicts)])
+    good = accepted(facts, verdicts)
+    CHANGE(cursor, [change_row(f, ChangeKind[f.body.outcome.name], next_visit=f.body.next_visit) for f in good])
     return verdicts
 
 
@@ -109,7 +117,7 @@ def change_roster(kind: ChangeKind) -> Callable[[Any, Sequence[Fact]], list[Refu
     def handle(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
         homes = roster_areas(cursor, facts)
         verdicts = [judge_change(fact, homes) for fact in facts]
-        rows = [change_row(f, kind, getattr(f.body, "until", None)) for f in accepted(facts, verdicts)]
+        rows = [change_row(f, kind, until=getattr(f.body, "until", None)) for f in accepted(facts, verdicts)]
         CHANGE(cursor, rows)
         return verdicts
 

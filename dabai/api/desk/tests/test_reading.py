@@ -44,6 +44,9 @@ def test_figures_are_numbers_or_null(at, drill, running):
     assert status == 200
     assert at("commander").get(f"operations/{drill.id}/figures", site=999_999)[0] == 404
     assert at("commander").get(f"operations/{drill.id}/figures", since="soon")[0] == 422
+    for since in ("0098-09-23T02:48:52+18:03", "2022-03-13T00:00:00-23:59"):  # more than PostgreSQL calls a zone
+        assert at("commander").get(f"operations/{drill.id}/figures", since=since)[0] == 200
+    assert at("commander").get(f"operations/{drill.id}/figures", since="0001-01-01T00:00:00+20:00")[0] == 422
 
 
 def test_a_bulletin_is_proposed_published_and_frozen(at, drill, running):
