@@ -36,7 +36,7 @@ class NotSampled(Body):
     person: UUID
     outcome: NotSampledOutcome
     reason: Reason
-    next_visit: AwareDatetime | None = None
+    next_visit: Moment | None = None
 
 
 class Excused(Body):
