@@ -7,14 +7,18 @@ role, area            gives the role in that area (a code of 6, 9, 12 or 14 digi
 valid_from, valid_to  when the role holds; from now, without end, if empty
 device                makes a pairing code for a device of that name
 site                  where the device reports: the code of a site; without it, the row's area
+pin                   six digits for signing on to phones; who works with one and has none is given a random one
 ====================  ================================================================================
 
 Column names may be Chinese or English. A row that can't be used is reported with field and reason and changes nothing;
-its neighbours go in. The same sheet again makes nothing twice. Nobody's password is hashed, so two thousand rows take
-about a second; everything is written by a fixed number of statements.
+its neighbours go in. The same sheet again makes nothing twice, and changes nobody's PIN. Nobody's password is hashed,
+and PINs lightly (``codes.pin_verifier``), so two thousand rows take some seconds; everything is written by a fixed
+number of statements.
 """
 
+import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from os import PathLike
@@ -26,7 +30,7 @@ from django.db import connection, transaction
 from dabai.access import codes, queries, rules
 from dabai.access.actions import KINDS_OF_DEVICE, LINK_HOURS, entry, new_pairing_code, read_username
 from dabai.access.models import Assignment, AuditEntry, Device, OneTimeLink, PairingCode, User
-from dabai.access.rules import Grant, Permission, Role
+from dabai.access.rules import IN_THE_FIELD, Grant, Permission, Role
 from dabai.access.slips import Slip
 from dabai.exchange.columns import Column, match_columns
 from dabai.exchange.rows import Limits, Row
@@ -48,6 +52,7 @@ COLUMNS = (
     Column("device", ("设备名称", "设备", "手机", "device name")),
     Column("kind", ("设备类型", "kind of device", "device kind")),
     Column("site", ("点位代码", "采样点代码", "点位", "采样点", "site code")),
+    Column("pin", ("签到口令", "口令", "sign-on pin"), identifier=True),
 )
 
 
@@ -87,6 +92,7 @@ class Wanted:
     device: str = ""
     kind: str = "phone"
     site: str = ""
+    pin: str = ""
 
 
 def import_sheet(*, source: str | PathLike[str] | BinaryIO, operation: int | None, by: User | None) -> SheetResult:
@@ -120,6 +126,7 @@ def read_row(number: int, cells: Mapping[str, str]) -> Wanted:
     row.device, row.site = cells.get("device", "").strip()[:60], cells.get("site", "").strip()
     if not row.username and not row.device:
         raise Refusal("access.sheet_empty", "username")
+    row.pin = codes.check_pin(cells["pin"].strip()) if cells.get("pin", "").strip() else ""
     row.role = read_role(cells.get("role", ""))
     row.area = cells.get("area", "").strip()
     if row.area and not areas.is_code(row.area):
@@ -185,6 +192,7 @@ class Plan:
     devices: dict[str, tuple[int | None, str]]
     new_users: dict[str, User] = field(default_factory=dict)
     to_welcome: dict[str, User] = field(default_factory=dict)
+    pins: dict[str, str] = field(default_factory=dict)
     new_assignments: list[Assignment] = field(default_factory=list)
     new_codes: list[tuple[str, PairingCode, str]] = field(default_factory=list)
 
@@ -196,6 +204,8 @@ class Plan:
         device_is_new = bool(row.device) and row.device not in self.devices
         user = self.take_user(row) if row.username else None
         welcome_is_new = user is not None and self.take_welcome(user)
+        if row.pin and row.username in self.to_welcome:
+            self.pins.setdefault(row.username, row.pin)
         if role_is_new and user is not None:
             self.take_role(row, user)
         if device_is_new:
@@ -256,6 +266,16 @@ class Plan:
             return False
         self.to_welcome[user.username] = user
         return True
+
+    def give_pins(self) -> dict[str, str]:
+        """The PINs of those who are welcomed and have none: the sheet's, or a random one for who works with a phone."""
+        without = [name for name, user in self.to_welcome.items() if not user.pin_hash]
+        field_workers = {name for name in without if IN_THE_FIELD & {role for role, *_ in self.held.get(name, ())}}
+        return {
+            name: self.pins.get(name) or codes.new_pin()
+            for name in without
+            if name in self.pins or name in field_workers
+        }
 
     def take_role(self, row: Wanted, user: User) -> None:
         """Plan an assignment."""
@@ -352,14 +372,29 @@ def apply_sheet(
 
 
 def write(plan: Plan) -> list[Slip]:
-    """Write what was planned, and an audit row for each thing; the slips carry the only copy of codes and links."""
+    """Write what was planned, and an audit row for each thing; slips carry the only copy of codes, links and PINs."""
+    pins = plan.give_pins()
+    set_pins(plan, pins)
     User.objects.bulk_create(plan.new_users.values())
     Assignment.objects.bulk_create(plan.new_assignments)
     PairingCode.objects.bulk_create([row for _, row, _ in plan.new_codes])
     slips = [pairing_slip(code, row, place) for code, row, place in plan.new_codes]
-    slips += welcome(plan)
+    slips += welcome(plan, pins)
     AuditEntry.objects.bulk_create(audit(plan))
     return slips
+
+
+def set_pins(plan: Plan, pins: Mapping[str, str]) -> None:
+    """Hash the PINs, on all cores; accounts that are there already are written, with an audit row for each."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        verifiers = list(pool.map(codes.pin_verifier, pins.values()))
+    for name, verifier in zip(pins, verifiers, strict=True):
+        plan.to_welcome[name].pin_hash = verifier
+    known = [plan.users[name] for name in pins if name in plan.users]
+    User.objects.bulk_update(known, ["pin_hash"], batch_size=1000)
+    AuditEntry.objects.bulk_create(
+        [entry(by=plan.by, action="account.pin_set", subject=f"user/{user.pk}") for user in known]
+    )
 
 
 def pairing_slip(code: str, row: PairingCode, place: str) -> Slip:
@@ -368,8 +403,8 @@ def pairing_slip(code: str, row: PairingCode, place: str) -> Slip:
     return Slip("pair", name=row.name, place=place, holder=holder, secret=code, expires_at=row.expires_at)
 
 
-def welcome(plan: Plan) -> list[Slip]:
-    """Write the welcome links; their slips."""
+def welcome(plan: Plan, pins: Mapping[str, str]) -> list[Slip]:
+    """Write the welcome links; their slips, with the PINs that were just given."""
     expires = plan.now + timedelta(hours=LINK_HOURS["welcome"])
     slips, links = [], []
     for user in plan.to_welcome.values():
@@ -379,7 +414,12 @@ def welcome(plan: Plan) -> list[Slip]:
         )
         slips.append(
             Slip(
-                "welcome", name=user.display_name, holder=user.username, secret=f"/welcome/{token}/", expires_at=expires
+                "welcome",
+                name=user.display_name,
+                holder=user.username,
+                secret=f"/welcome/{token}/",
+                expires_at=expires,
+                place=pins.get(user.username, ""),
             )
         )
     OneTimeLink.objects.bulk_create(links)
@@ -389,7 +429,13 @@ def welcome(plan: Plan) -> list[Slip]:
 def audit(plan: Plan) -> list[AuditEntry]:
     """One line for each account, role and code."""
     lines = [
-        entry(by=plan.by, action="account.created", subject=f"user/{user.pk}", operation=plan.operation)
+        entry(
+            by=plan.by,
+            action="account.created",
+            subject=f"user/{user.pk}",
+            operation=plan.operation,
+            detail={"pin": True} if user.pin_hash else {},
+        )
         for user in plan.new_users.values()
     ]
     lines += [

@@ -36,7 +36,9 @@ END = "</main></body></html>\n"
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """What one slip says. ``secret`` is a pairing code, or the path of a welcome link."""
+    """What one slip says. ``secret`` is a pairing code, or the path of a welcome link; ``place`` is where a device
+    reports, or the PIN that goes with a welcome. Both are kept nowhere else.
+    """
 
     purpose: str
     name: str
@@ -68,7 +70,12 @@ def article(slip: Slip, base_url: str, lang: str) -> str:
         lines += [f"<p>{escape(text)}</p>" for text in (slip.place, slip.holder) if text]
     else:
         lines.append(f"<p>{say('access.slip.username', lang)}: {escape(slip.holder)}</p>")
-    notes = f"{say(f'access.slip.{slip.purpose}_how', lang)} {until} {say('access.slip.keep', lang)}"
+    with_pin = slip.purpose == "welcome" and bool(slip.place)
+    if with_pin:
+        lines.append(f"<p>{say('access.slip.pin', lang)}</p>")
+        lines.append(f'<p class="code">{escape(slip.place[:3])} {escape(slip.place[3:])}</p>')
+    how = "welcome_pin_how" if with_pin else f"{slip.purpose}_how"
+    notes = f"{say(f'access.slip.{how}', lang)} {until} {say('access.slip.keep', lang)}"
     return (
         f"<article>{qr(address(slip, base_url))}<div>{''.join(lines)}</div><small>{escape(notes)}</small></article>\n"
     )

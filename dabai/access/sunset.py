@@ -116,21 +116,21 @@ def destroy_keys(operation: int) -> list[dict[str, Any]]:
     alive = list(DataKey.objects.select_for_update().filter(operation=operation).order_by("number"))
     if not any(row.wrapped for row in alive):
         raise Refusal("access.key_destroyed", "operation")
-    told = [
-        {
-            "number": row.number,
-            "cipher": row.cipher,
-            "made": row.created_at.isoformat(),
-            "fingerprint": hashlib.sha256(bytes(row.wrapped)).hexdigest()[:32] if row.wrapped else None,
-        }
-        for row in alive
-    ]
+    pairs = SealingKey.objects.select_for_update().filter(operation=operation).order_by("number")
+    told = [told_of(row, row.cipher, row.wrapped) for row in alive]
+    told += [told_of(row, "ecdh-p256", row.wrapped_private) for row in pairs]
     now = datetime.now(UTC)
     DataKey.objects.filter(operation=operation).exclude(wrapped=None, wrapped_index=None).update(
         wrapped=None, wrapped_index=None, destroyed_at=now
     )
     SealingKey.objects.filter(operation=operation, destroyed_at=None).update(wrapped_private=None, destroyed_at=now)
     return told
+
+
+def told_of(row: DataKey | SealingKey, cipher: str, wrapped: bytes | None) -> dict[str, Any]:
+    """What a certificate says of a key: enough to know it again in a backup."""
+    fingerprint = hashlib.sha256(bytes(wrapped)).hexdigest()[:32] if wrapped else None
+    return {"number": row.number, "cipher": cipher, "made": row.created_at.isoformat(), "fingerprint": fingerprint}
 
 
 def count_rows(operation: int) -> dict[str, int]:

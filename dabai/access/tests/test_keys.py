@@ -13,8 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dabai.access import keys, reseal, sunset
-from dabai.access.keys import forget_rings, make_key, ring
-from dabai.access.models import AuditEntry, DataKey, Device
+from dabai.access.keys import (
+    forget_rings,
+    make_device_secret,
+    make_key,
+    make_sealing_key,
+    newest_sealing_key,
+    point_of,
+    ring,
+    sealing_privates,
+)
+from dabai.access.models import AuditEntry, DataKey, Device, DeviceSecret, SealingKey
 from dabai.journal.models import Kept
 from dabai.kernel import clock
 from dabai.kernel.ids import uuid7
@@ -239,6 +248,63 @@ def test_only_who_manages_keys_rotates_them(drill, cast):
     assert reseal.rotate_key(operation=drill.id, by=cast.administrator.user).number == 2
 
 
+# ---- sealing keys
+
+
+def test_the_first_sealing_key_is_made_when_it_is_asked_for_and_its_private_half_is_wrapped(drill):
+    row = newest_sealing_key(drill.id)
+    assert newest_sealing_key(drill.id) == row
+    private = sealing_privates(drill.id, {row.number})[row.number]
+    assert (row.number, point_of(private)) == (1, bytes(row.public))
+    assert private.private_numbers().private_value.to_bytes(32, "big") not in bytes(row.wrapped_private or b"")
+
+
+def test_each_operation_has_its_own(drill):
+    from dabai.testkit.district import make_operation
+
+    mine, theirs = newest_sealing_key(drill.id), newest_sealing_key(make_operation().id)
+    assert mine.public != theirs.public
+    mine.wrapped_private = theirs.wrapped_private
+    with pytest.raises(Refusal, match="master_key_wrong"):
+        keys.unwrap(mine, "wrapped_private")
+
+
+def test_a_rotation_makes_another_and_the_one_before_still_opens(drill):
+    first = newest_sealing_key(drill.id)
+    reseal.rotate_key(operation=drill.id, by=None)
+    assert newest_sealing_key(drill.id).number == 2
+    assert sealing_privates(drill.id, {1, 2}).keys() == {1, 2}
+    first.refresh_from_db()
+    assert first.retired_at is not None
+    retired = first.retired_at
+    reseal.rotate_key(operation=drill.id, by=None)
+    first.refresh_from_db()
+    assert (newest_sealing_key(drill.id).number, first.retired_at) == (3, retired)
+
+
+def test_replaced_sealing_keys_are_destroyed_after_two_months(drill):
+    newest_sealing_key(drill.id)
+    reseal.rotate_key(operation=drill.id, by=None)
+    reseal.retire_keys(operation=drill.id, by=None)
+    assert sealing_privates(drill.id, {1}).keys() == {1, 2}
+    SealingKey.objects.filter(number=1).update(retired_at=datetime.now(UTC) - reseal.SEALING_REST)
+    reseal.retire_keys(operation=drill.id, by=None)
+    assert sealing_privates(drill.id, {1}).keys() == {2}
+    assert AuditEntry.objects.filter(action="key.destroyed", subject="sealing_key/1").count() == 1
+
+
+def test_open_sealing_keys_are_remembered_for_half_a_minute(drill, django_assert_num_queries, monkeypatch):
+    newest_sealing_key(drill.id)
+    with django_assert_num_queries(1):
+        sealing_privates(drill.id, {1})
+        sealing_privates(drill.id, {1})
+    with django_assert_num_queries(1):
+        sealing_privates(drill.id, {2})
+    monkeypatch.setattr(keys, "REMEMBER_SECONDS", 0.0)
+    with django_assert_num_queries(1):
+        sealing_privates(drill.id, {1})
+
+
 # ---- the master key
 
 
@@ -247,6 +313,7 @@ def only_77(drill, key_files):
     """One key under the master key in the file, none under the tests' own."""
     DataKey.objects.all().delete()
     make_key(77)
+    make_sealing_key(77)
 
 
 def test_a_changed_master_key_opens_everything_and_the_old_one_nothing(only_77, key_files):
@@ -260,6 +327,9 @@ def test_a_changed_master_key_opens_everything_and_the_old_one_nothing(only_77, 
         patch.setenv("DABAI_MASTER_KEY", old[0].hex())
         with pytest.raises(Refusal, match="master_key_wrong"):
             ring(77, reread=True)
+        with pytest.raises(Refusal, match="master_key_wrong"):
+            keys.open_sealing_keys(77)
+    assert keys.open_sealing_keys(77).keys() == {1}
 
 
 @pytest.mark.parametrize("crash_in", ["wrap_anew", "replace_master_file", "overwrite"])
@@ -279,6 +349,7 @@ def test_a_crash_while_the_master_key_changes_loses_nothing(only_77, monkeypatch
     assert make_key(77).number == 2
     assert sunset.change_master_key(by=None)
     assert ring(77, reread=True).current == 2
+    assert keys.open_sealing_keys(77).keys() == {1}
     assert len(keys.master_keys()) == 1
 
 
@@ -298,9 +369,11 @@ def test_a_master_key_of_the_environment_is_changed_by_the_operator(drill, monke
 def test_after_a_sunset_nothing_opens_and_tokens_find_nobody(drill, cast):
     person = a_person(drill)
     stale = ring(drill.id)
-    Device.objects.create(
+    device = Device.objects.create(
         id=uuid4(), district=drill.district, operation=drill.id, name="手机", token_hash=b"x", paired_at=clock.now()
     )
+    make_device_secret(drill.id, device.pk)
+    newest_sealing_key(drill.id)
     end(drill)
     told = sunset.sunset(operation=drill.id, by=cast.administrator.user, witness=cast.auditor.user, reason="演练结束")
     assert (told.rows["people_person"], told.devices, told.keys[0]["number"]) == (1, 1, 1)
@@ -308,9 +381,13 @@ def test_after_a_sunset_nothing_opens_and_tokens_find_nobody(drill, cast):
         lambda: name_of(drill, person),
         lambda: ring(drill.id).token("name", NAME),
         lambda: make_key(drill.id),
+        lambda: newest_sealing_key(drill.id),
     ):
         with pytest.raises(Refusal, match="key_destroyed"):
             question()
+    assert sealing_privates(drill.id, {1}) == {}
+    assert not DeviceSecret.objects.exists()
+    assert [one["cipher"] for one in told.keys] == ["aes-256-gcm", "ecdh-p256"]
     assert stale.token("name", NAME) == bytes(person.name_token)
     assert sunset.sign(told).digest == told.digest
     line = AuditEntry.objects.get(action="operation.sunset")

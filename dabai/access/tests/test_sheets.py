@@ -1,13 +1,14 @@
 """Two thousand people from one spreadsheet, and their slips."""
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from uuid import uuid4
 
 import pytest
 
-from dabai.access import actions, queries
+from dabai.access import actions, codes, queries
 from dabai.access.models import Assignment, AuditEntry, Device, OneTimeLink, PairingCode, User
 from dabai.access.rules import Permission, Role
 from dabai.access.sheets import SheetResult, import_sheet
@@ -159,6 +160,72 @@ def test_an_operation_that_is_over_takes_no_more(drill):
         load(drill, row("gao", "高"))
 
 
+# ---- PINs
+
+
+def welcomed(result: SheetResult) -> dict[str, str]:
+    """Log-in name to the PIN on the slip."""
+    return {slip.holder: slip.place for slip in result.slips if slip.purpose == "welcome"}
+
+
+def pin_of(username: str) -> str:
+    return User.objects.get(username=username).pin_hash
+
+
+def test_who_works_with_a_phone_is_given_a_pin_once(drill):
+    roles = {"zhou": "registrar", "gao": "packer", "duan": "courier", "shi": "lab_technician", "kong": "lab_reviewer"}
+    roles |= {"sun": "grid_worker", "ren": "round_manager", "bai": "auditor", "zong": "commander"}
+    rows = [row(name, name, role, STREET) for name, role in roles.items()]
+    told = welcomed(load(drill, *rows))
+    assert {name for name, pin in told.items() if not pin} == {"ren", "bai", "zong"}
+    for name in set(told) - {"ren", "bai", "zong"}:
+        assert codes.is_pin(told[name], pin_of(name))
+    assert len(set(told.values())) == 7
+    before = pin_of("zhou")
+    OneTimeLink.objects.update(expires_at=clock.now())
+    assert set(welcomed(load(drill, *rows)).values()) == {""}
+    assert pin_of("zhou") == before
+
+
+def test_a_sheet_may_bring_pins_and_changes_none(drill):
+    header = [*HEADER, "签到口令"]
+    rows = [[*row("zhou", "周护士", "registrar", STREET), "270384"], [*row("ren", "小任"), "270385"]]
+    result = import_sheet(source=sheet(*rows, header=header), operation=drill.id, by=None)
+    assert welcomed(result) == {"zhou": "270384", "ren": "270385"}
+    assert codes.is_pin("270384", pin_of("zhou"))
+    OneTimeLink.objects.update(expires_at=clock.now())
+    again = [[*row("zhou", "周护士", "registrar", STREET), "270386"]]
+    assert welcomed(import_sheet(source=sheet(*again, header=header), operation=drill.id, by=None)) == {"zhou": ""}
+    assert codes.is_pin("270384", pin_of("zhou"))
+
+
+@pytest.mark.parametrize(("pin", "code"), [("12345", "access.pin_form"), ("123456", "access.pin_simple")])
+def test_a_bad_pin_refuses_its_row(drill, pin, code):
+    rows = [[*row("zhou", "周护士", "registrar", STREET), pin], [*row("gao", "高", "packer", STREET), ""]]
+    result = import_sheet(source=sheet(*rows, header=[*HEADER, "PIN"]), operation=drill.id, by=None)
+    assert reasons(result) == [(2, code, "pin")]
+    assert list(welcomed(result)) == ["gao"]
+
+
+def test_an_account_that_is_there_is_given_a_pin_with_its_slip_and_never_with_a_password(drill):
+    actions.create_user(username="zhou", display_name="周护士", by=None)
+    used = actions.create_user(username="gao", display_name="高", by=None)
+    used.set_password("forty-two-swabs")
+    used.save(update_fields=["password"])
+    told = welcomed(load(drill, row("zhou", "", "registrar", STREET), row("gao", "", "packer", STREET)))
+    assert list(told) == ["zhou"]
+    assert codes.is_pin(told["zhou"], pin_of("zhou"))
+    assert pin_of("gao") == ""
+    assert AuditEntry.objects.filter(action="account.pin_set").count() == 1
+
+
+def test_nothing_but_the_slip_tells_a_pin(drill):
+    (pin,) = welcomed(load(drill, row("zhou", "周护士", "registrar", STREET))).values()
+    assert pin not in pin_of("zhou")
+    assert AuditEntry.objects.get(action="account.created").detail == {"pin": True}
+    assert not AuditEntry.objects.filter(detail__icontains=pin).exists()
+
+
 def test_two_thousand_people_in_a_minute(drill, django_assert_max_num_queries):
     rows = [row(f"nurse{n:04}", f"护士{n}", "registrar", STREET, f"手机{n:04}", "P1") for n in range(2000)]
     began = time.monotonic()
@@ -169,6 +236,7 @@ def test_two_thousand_people_in_a_minute(drill, django_assert_max_num_queries):
     assert (result.count("created"), len(result.slips)) == (2000, 4000)
     assert html.count("<article>") == 4000
     assert AuditEntry.objects.count() == 6001
+    assert User.objects.exclude(pin_hash="").count() == 2000
     assert queries.may(User.objects.get(username="nurse1999"), Permission.ENTER_FACTS, STREET, drill.id)
     assert seconds < 60
 
@@ -192,3 +260,11 @@ def test_a_welcome_slip_names_the_account_and_shows_no_token_in_words():
     html = "".join(page([slip], "https://dabai.example", "en"))
     assert "Log-in name: zhou" in html
     assert token not in html
+
+
+def test_a_welcome_slip_shows_the_pin_that_goes_with_it():
+    slip = Slip("welcome", name="周护士", secret="/welcome/x/", expires_at=clock.now(), holder="zhou", place="270384")
+    html = "".join(page([slip], "https://dabai.example", "en"))
+    assert "270 384" in html
+    assert "PIN" in html
+    assert "PIN" not in "".join(page([replace(slip, place="")], "https://dabai.example", "en"))
