@@ -1,10 +1,20 @@
 """A phone with the app, as whoever holds it uses it."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.field.words import like, t
 
 NARROW = {"width": 360, "height": 740}
+SETTINGS = {"locale": "zh-CN", "viewport": NARROW, "has_touch": True}
+# What a hand scanner does: keys in quick succession, then Enter.
+SCAN = """text => {
+  for (const key of [...text, 'Enter'])
+    (document.activeElement ?? document.body).dispatchEvent(
+      new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, composed: true }))
+}"""
 
 
 class Phone:
@@ -13,13 +23,96 @@ class Phone:
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context, self.url = context, url
         self.errors: list[str] = []
-        self.page: Page = self.watched(context.new_page())
+        self.page: Page = self.watched(context.pages[0] if context.pages else context.new_page())
 
     @classmethod
     def new(cls, browser: Browser, url: str, **options: Any) -> "Phone":
-        settings = {"locale": "zh-CN", "viewport": NARROW, "has_touch": True, "base_url": url, **options}
-        return cls(browser.new_context(**settings), url)
+        """A phone fresh out of its box."""
+        return cls(browser.new_context(**{**SETTINGS, "base_url": url, **options}), url)
 
     def watched(self, page: Page) -> Page:
+        page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
+
+    # ---- coming to work
+
+    def go(self, path: str = "/") -> None:
+        """Open a screen of the app by its address."""
+        self.page.goto(f"/field/#{path}")
+
+    def ready(self) -> None:
+        """Wait until the app could start without a network."""
+        self.page.wait_for_function(
+            "() => navigator.serviceWorker.ready.then(one => one.active?.state === 'activated')"
+        )
+
+    def pair(self, code: str) -> None:
+        """Open the address of the slip's QR code, and say yes."""
+        self.go(f"/pair?code={code}")
+        self.button("pair.go").click()
+        expect(self.page.get_by_text(t("pair.done"), exact=True)).to_be_visible()
+
+    def sign_on(self, worker: Mapping[str, str], *, place: str | None = None, station: int | None = None) -> None:
+        """Log-in name and PIN; then the place, if there is a choice."""
+        self.go("/sign-on")
+        field = self.page.get_by_label(t("sign.login"))
+        expect(field.or_(self.pin_pad()).first).to_be_visible()
+        if field.is_visible():
+            field.fill(worker["login"])
+            field.press("Enter")
+        self.type_pin(worker["pin"])
+        self.choose(place, station)
+
+    def pin_pad(self) -> Locator:
+        return self.page.get_by_role("group", name=t("sign.pin"))
+
+    def type_pin(self, pin: str) -> None:
+        """On the pad."""
+        expect(self.pin_pad()).to_be_visible()
+        for digit in pin:
+            self.pin_pad().get_by_role("button", name=digit, exact=True).click()
+
+    def choose(self, place: str | None = None, station: int | None = None) -> None:
+        """Where to work, as far as the phone asks."""
+        go = self.page.get_by_role("button", name=t("sign.go"))
+        home = self.page.locator(".next")
+        expect(go.or_(home).first).to_be_visible()
+        if not go.is_visible():
+            return
+        if place:
+            self.page.get_by_text(place, exact=True).click()
+        if station is not None:
+            self.page.get_by_text(t("sample.station", n=station), exact=True).click()
+        go.click()
+        expect(home).to_be_visible()
+
+    def unlock(self, pin: str) -> None:
+        """The known worker comes back."""
+        self.type_pin(pin)
+        self.choose()
+
+    # ---- hands and eyes
+
+    def button(self, key: str, **values: object) -> Locator:
+        """A button by what stands on it."""
+        return self.page.get_by_role("button", name=like(key, **values))
+
+    def text(self, key: str, **values: object) -> Locator:
+        return self.page.get_by_text(like(key, **values))
+
+    def scan(self, code: str) -> None:
+        """The hand scanner reads a code."""
+        self.page.evaluate(SCAN, code)
+
+    def offline(self, off: bool = True) -> None:
+        """Take the network away, or give it back."""
+        self.context.set_offline(off)
+
+    def outbox(self) -> Locator:
+        """What is not sent yet, always in sight."""
+        return self.page.locator("a.badge").first
+
+    def all_sent(self, timeout: float = 30_000) -> None:
+        """Wait until the phone says that the server has everything."""
+        expect(self.outbox()).to_have_accessible_name(like("common.all_sent"), timeout=timeout)
