@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,13 +68,27 @@ def demo(folder: Path, port: int) -> Iterator[str]:
     assert status == 0
 
 
+def post(port: int, path: str, body: dict[str, str], **headers: str) -> dict[str, Any]:
+    """What the interface answers."""
+    url, headers = f"http://127.0.0.1:{port}/api/v1/{path}", {"Content-Type": "application/json", **headers}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        said: dict[str, Any] = json.load(answer)
+        return said
+
+
 def log_in(port: int, username: str, password: str) -> str:
     """The token that the desk's interface gives for a log-in."""
-    body = json.dumps({"username": username, "password": password}).encode()
-    url, headers = f"http://127.0.0.1:{port}/api/v1/desk/log-in", {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
-        token: str = json.load(answer)["token"]
-        return token
+    return str(post(port, "desk/log-in", {"username": username, "password": password})["token"])
+
+
+def sign_on(port: int, said: str) -> dict[str, Any]:
+    """Pair and sign on with what the demo printed for the field app."""
+    code, pin = re.search(r"\?code=(\w+)", said), re.search(r"Sign on as (\S+), PIN (\d+)", said)
+    assert code, said
+    assert pin, said
+    token = post(port, "devices/pair", {"code": code[1]})["token"]
+    return post(port, "devices/sign-on", {"login": pin[1], "pin": pin[2]}, Authorization=f"Device {token}")
 
 
 def test_the_demo_adds_up_and_lets_its_log_ins_in(folder: Path) -> None:
@@ -89,6 +104,9 @@ def test_the_demo_adds_up_and_lets_its_log_ins_in(folder: Path) -> None:
         assert log_in(port, "lunci", accounts["lunci"])
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
             assert page.status == 200
+        assert sign_on(port, said)["roles"] == ["registrar"]
+        assert len(re.findall(r"^     [0-9]{17}[0-9X]  \S+$", said, re.MULTILINE)) >= 10
+        assert "TDJ2RY000010" in (folder / "demo" / "labels.html").read_text()
     assert not (folder / "demo" / "left").exists()
 
 
