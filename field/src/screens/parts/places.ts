@@ -31,7 +31,7 @@ export function usePlaces(): Places {
   })
   return {
     operation: computed(() => reference.value?.operation.name ?? t('places.later')),
-    drill: computed(() => reference.value?.operation.kind === 'drill'),
+    drill: computed(() => reference.value?.operation.drill === true),
     scope: computed(() => (named.value.length ? named.value.join(t('places.and')) : t('places.later'))),
     sites: computed(() =>
       (reference.value?.sites ?? []).filter((site) => (site.kind === LABORATORY ? atLab.value || roles.value.length === 0 : outside.value)),
