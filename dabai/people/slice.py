@@ -307,7 +307,15 @@ def sliced(one: Resident, name: str, own: Paper, found: list[str]) -> list[Any]:
     """One row as JSON."""
     household = one.household.hex[:8] if one.household else ""
     last_four = Document(DocumentKind.OTHER, own.number).last_four
-    head = [str(one.canonical), found, mask_name(name) if name else "", last_four, one.birth_year, one.sex, one.group]
+    head = [
+        str(one.canonical),
+        found,
+        mask_name(name) if name else "",
+        last_four,
+        one.birth_year or 0,
+        one.sex,
+        one.group,
+    ]
     return [*head, int(one.sealed), household, one.area, one.building, one.unit, one.estate]
 
 

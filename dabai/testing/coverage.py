@@ -41,7 +41,7 @@ START = Key("", "", FIRST_ID)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The last time somebody came and left without a sample: refused or absent, with the reason given."""
+    """The last time somebody came and left without a sample: refused, absent or moved, with the reason given."""
 
     kind: str
     reason: str
@@ -135,7 +135,7 @@ FROM (
 ) d
 LEFT JOIN LATERAL (
     SELECT x.kind, x.reason, x.happened_at FROM testing_roster_change x
-    WHERE x.district = %(district)s AND x.round = d.round AND x.kind IN (4, 5)
+    WHERE x.district = %(district)s AND x.round = d.round AND x.kind IN (4, 5, 7)
         AND x.person IN (SELECT d.person UNION ALL SELECT o.person FROM people_identity i
                          JOIN people_identity o ON o.district = i.district AND o.canonical = i.canonical
                          WHERE i.district = %(district)s AND i.person = d.person)

@@ -109,11 +109,12 @@ class ChangeKind(models.IntegerChoices):
     REFUSED = 4
     ABSENT = 5
     EXEMPT = 6
+    MOVED = 7
 
 
 class RosterChange(models.Model):
     """The typed row of facts about a person and a round that are not samples: added, removed, excused, refused,
-    absent, exempt.
+    absent, exempt, moved (nobody of that name lives there any more: an attempt, until a desk removes them).
     """
 
     pk = CompositePrimaryKey("district", "id")
@@ -126,6 +127,7 @@ class RosterChange(models.Model):
     area = models.CharField(max_length=14)
     reason = models.CharField(max_length=200, blank=True)
     until = models.DateTimeField(null=True)
+    next_visit = models.DateTimeField(null=True, help_text="When somebody said they would come again.")
     happened_at = models.DateTimeField()
 
     class Meta:

@@ -5,6 +5,7 @@ release by ``dabai.testing.worklists``.
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -126,6 +127,43 @@ def estimates_left(round_id: int) -> dict[str, int]:
 def estimated_people(round_id: int) -> int:
     """The sum of the counts given for areas without names, as they were given."""
     return RoundEstimate.objects.filter(round_id=round_id).aggregate(total=Sum("people"))["total"] or 0
+
+
+# --- what phones hint by --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSeen:
+    """Who was swabbed into which tube, where and when. ``person`` is the canonical id, as far as it is derived yet."""
+
+    id: UUID
+    person: UUID
+    tube: str
+    round: int
+    site: int
+    at: datetime
+
+
+SEEN = """
+SELECT s.id, coalesce(i.canonical, s.person), s.tube, s.round, s.site, s.happened_at
+FROM testing_sample s LEFT JOIN people_identity i ON i.district = s.district AND i.person = s.person
+WHERE s.district = %(district)s AND s.id = ANY(%(samples)s::uuid[])
+UNION ALL
+SELECT w.id, w.target, '', 0, 0, w.happened_at FROM journal_withdrawal w
+WHERE w.district = %(district)s AND w.id = ANY(%(withdrawals)s::uuid[])
+"""
+
+
+def samples_seen(
+    district: int, samples: Collection[UUID], withdrawals: Collection[UUID]
+) -> tuple[dict[UUID, SampleSeen], dict[UUID, UUID]]:
+    """The samples of these facts, and what these withdrawals withdraw, each by the fact's id: one statement."""
+    if not samples and not withdrawals:
+        return {}, {}
+    with connection.cursor() as cursor:
+        cursor.execute(SEEN, {"district": district, "samples": [*samples], "withdrawals": [*withdrawals]})
+        found = [SampleSeen(*row) for row in cursor.fetchall()]
+    return {one.id: one for one in found if one.round}, {one.id: one.person for one in found if not one.round}
 
 
 # --- results --------------------------------------------------------------------------------------------------

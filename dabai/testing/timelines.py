@@ -133,7 +133,8 @@ ABOUT_PERSON = """
 , about AS (
     SELECT * FROM facts
     UNION ALL
-    SELECT id, 'change', kind, '', person, jsonb_build_object('round', round, 'reason', reason, 'until', until)
+    SELECT id, 'change', kind, '', person, jsonb_build_object('round', round, 'reason', reason, 'until', until,
+           'next_visit', next_visit)
     FROM testing_roster_change
     WHERE district = %(district)s AND operation = %(operation)s AND person = ANY(%(people)s)
     UNION ALL
@@ -225,6 +226,7 @@ ADDED = {
     ("change", ChangeKind.REFUSED.value): {"outcome": "refused"},
     ("change", ChangeKind.ABSENT.value): {"outcome": "absent"},
     ("change", ChangeKind.EXEMPT.value): {"outcome": "exempt"},
+    ("change", ChangeKind.MOVED.value): {"outcome": "moved"},
 }
 
 

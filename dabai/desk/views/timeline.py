@@ -43,6 +43,7 @@ SHOWN = (
     "number",
     "note",
     "until",
+    "next_visit",
     "reason",
 )
 # What a desk takes back because it was not so; results are corrected, decisions are decided again.
