@@ -133,7 +133,7 @@ export class Outbox {
   async counts(): Promise<Counts> {
     const count = (index: 'state' | 'attention', value: string) => this.#db.outbox.where(index).equals(value).count()
     return {
-      pending: await count('state', 'pending'),
+      pending: await this.pending(),
       refused: await count('state', 'refused'),
       waiting: await count('attention', 'waiting'),
       flagged: await count('attention', 'flagged'),
@@ -142,20 +142,22 @@ export class Outbox {
 
   /** The next facts to send, oldest first; those of `except` are left for later. */
   async nextBatch(limit: number, except: ReadonlySet<number> = new Set()): Promise<OutboxRow[]> {
-    return this.#db.outbox
-      .where('[state+seq]')
-      .between(['pending', -Infinity], ['pending', Infinity])
-      .filter((row) => !except.has(row.seq))
-      .limit(limit)
-      .toArray()
+    const pending = this.#db.outbox.where('[state+seq]').between(['pending', -Infinity], ['pending', Infinity])
+    // Without a filter the browser reads the rows at one go.
+    if (except.size === 0) return pending.limit(limit).toArray()
+    return pending.filter((row) => !except.has(row.seq)).limit(limit).toArray()
   }
 
-  /** Take down receipts, and drop the sealed bytes of what the server now has. Returns how many rows it settled. */
-  async settle(receipts: readonly Receipt[]): Promise<number> {
+  pending(): Promise<number> {
+    return this.#db.outbox.where('state').equals('pending').count()
+  }
+
+  /** Take down the receipts of the rows `sent`, and drop the sealed bytes. Returns how many rows it settled. */
+  async settle(sent: readonly number[], receipts: readonly Receipt[]): Promise<number> {
+    const verdicts = new Map(receipts.map((one) => [one.id, one]))
     return this.#db.transaction('rw', this.#db.outbox, async () => {
-      const rows = await this.#db.outbox.where('id').anyOf(receipts.map(({ id }) => id)).toArray()
-      const verdicts = new Map(receipts.map((one) => [one.id, one]))
-      const settled = rows.flatMap((row) => settledRow(row, verdicts.get(row.id)))
+      const rows = await this.#db.outbox.bulkGet([...sent])
+      const settled = rows.flatMap((row) => (row ? settledRow(row, verdicts.get(row.id)) : []))
       await this.#db.outbox.bulkPut(settled)
       return settled.length
     })

@@ -82,7 +82,7 @@ export class Phone {
 
   /** Become a device of an operation. `field.unsent` while facts of an earlier pairing wait. */
   async pair(code: string, name: string): Promise<DeviceInfo> {
-    if ((await this.outbox.counts()).pending > 0) throw new Refusal('field.unsent')
+    if ((await this.outbox.pending()) > 0) throw new Refusal('field.unsent')
     this.#token = null
     const answer = await this.api.post<Paired>('/devices/pair', { code: pairingCode(code), name, app: `field ${this.app}` })
     if (!answer.sealing_key) throw new Refusal('field.server_old')

@@ -265,12 +265,12 @@ export class Sync {
     const { api, db, outbox, now, app } = this.#parts
     const facts = rows.filter((row) => row.sealed !== null)
     const envelopes = await db.envelopes.bulkGet([...new Set(facts.map((row) => row.envelope))])
-    const [counts, highest] = await Promise.all([outbox.counts(), db.read('seq')])
+    const [pending, highest] = await Promise.all([outbox.pending(), db.read('seq')])
     const sentAt = now()
     const answer = await api.post<Answer>('/facts', {
       sent_at: new Date(sentAt).toISOString(),
       highest_seq: highest ?? 0,
-      unsent: Math.max(0, counts.pending - rows.length),
+      unsent: Math.max(0, pending - rows.length),
       app: `field ${app}`,
       envelopes: envelopes.flatMap((one) => (one ? [{ id: one.id, key: one.key, epk: crypto.toBase64(one.epk) }] : [])),
       facts: facts.map((row) => ({
@@ -280,7 +280,10 @@ export class Sync {
       })),
     })
     await this.#heard(answer.received_at, sentAt)
-    const settled = await outbox.settle(answer.receipts)
+    const settled = await outbox.settle(
+      rows.map(({ seq }) => seq),
+      answer.receipts,
+    )
     this.#tell('status')
     if (answer.wipe) await this.#close('lost')
     // No receipt, no progress: something that is not our server has answered.
@@ -410,7 +413,7 @@ export class Sync {
   /** Gone for good once nothing is unsent. */
   async #leave(): Promise<void> {
     const { db, outbox } = this.#parts
-    if ((await outbox.counts()).pending > 0) return
+    if ((await outbox.pending()) > 0) return
     await db.wipeAll()
     this.#held.clear()
     this.#tell('gone')

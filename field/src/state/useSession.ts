@@ -1,5 +1,6 @@
-import { computed, shallowRef, type ComputedRef, type ShallowRef } from 'vue'
+import { computed, type ComputedRef, type ShallowRef } from 'vue'
 import type { DeviceInfo, KnownWorker, Reference, Round, ScopeItem, Site, Worker } from '@/core/types'
+import { lock, phone, reload, roundNow, shown } from './phone'
 
 export interface Choice {
   site?: number | null
@@ -38,33 +39,64 @@ export interface Session {
   choose(choice: Choice): Promise<void>
 }
 
-const device = shallowRef<DeviceInfo | null>(null)
-const worker = shallowRef<Worker | null>(null)
-const workers = shallowRef<KnownWorker[]>([])
-const lost = shallowRef(false)
-const ready = shallowRef(true)
-const reference = shallowRef<Reference | null>(null)
+const reference = shown.reference
+const site = computed(() => {
+  const sites = reference.value?.sites ?? []
+  const own = sites.filter((one) => one.kind !== 'laboratory')
+  const chosen = sites.find((one) => one.id === shown.choice.value.site)
+  // A phone of one sampling point has nothing to choose.
+  return chosen ?? (own.length === 1 ? (own[0] ?? null) : null)
+})
+const station = computed(() => {
+  const stations = site.value?.stations ?? []
+  const chosen = stations.find((one) => one.number === shown.choice.value.station)
+  return chosen?.number ?? (stations.length === 1 ? (stations[0]?.number ?? null) : null)
+})
+const session: Session = {
+  ready: shown.ready,
+  device: shown.device,
+  worker: shown.worker,
+  workers: shown.workers,
+  locked: computed(() => shown.worker.value === null),
+  lost: shown.lost,
+  scope: computed(() => reference.value?.scope ?? []),
+  reference,
+  round: computed(() => reference.value?.rounds.find((one) => one.id === roundNow()) ?? null),
+  site,
+  station,
+  async pair(code, name = '') {
+    await phone().pair(code, name)
+    await reload()
+    phone().sync.kick()
+  },
+  async signOn(login, pin) {
+    await phone().signOn(login, pin)
+    await reload()
+  },
+  async signOnOffline(login, pin) {
+    await phone().signOnOffline(login, pin)
+    await reload()
+  },
+  async unlock(login, pin) {
+    try {
+      await phone().unlock(login, pin, shown.online.value && phone().sync.status.reached)
+    } finally {
+      await reload()
+    }
+  },
+  lock,
+  async signOff() {
+    const login = shown.worker.value?.login
+    lock()
+    if (login) await phone().vault.forget(login)
+    await reload()
+  },
+  async choose(choice) {
+    shown.choice.value = await phone().choose(choice)
+  },
+}
 
 /** Who holds the phone, and where it works. */
 export function useSession(): Session {
-  return {
-    ready,
-    device,
-    worker,
-    workers,
-    locked: computed(() => worker.value === null),
-    lost,
-    scope: computed(() => reference.value?.scope ?? []),
-    reference,
-    round: computed(() => null),
-    site: computed(() => null),
-    station: computed(() => null),
-    pair: () => Promise.reject(new Error('soon')),
-    signOn: () => Promise.reject(new Error('soon')),
-    signOnOffline: () => Promise.reject(new Error('soon')),
-    unlock: () => Promise.reject(new Error('soon')),
-    lock: () => undefined,
-    signOff: () => Promise.resolve(),
-    choose: () => Promise.resolve(),
-  }
+  return session
 }

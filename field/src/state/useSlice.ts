@@ -1,5 +1,6 @@
 import { computed, type ComputedRef } from 'vue'
 import type { SliceRow, Uuid } from '@/core/types'
+import { phone, roundNow, shown } from './phone'
 
 export interface Slice {
   /** People that this phone can find; 0 while locked. */
@@ -13,13 +14,15 @@ export interface Slice {
   sampledAt(person: Uuid): number | null
 }
 
+const slice: Slice = {
+  size: computed(() => (shown.slice.value, phone().slice.size)),
+  find: (number) => phone().slice.find(number),
+  search: (text, limit) => phone().slice.search(text, limit),
+  byId: (person) => phone().slice.byId(person),
+  sampledAt: (person) => (shown.hints.value, phone().hints.sampled(person, roundNow())?.at ?? null),
+}
+
 /** The people that this phone may know. */
 export function useSlice(): Slice {
-  return {
-    size: computed(() => 0),
-    find: () => Promise.resolve(null),
-    search: () => [],
-    byId: () => null,
-    sampledAt: () => null,
-  }
+  return slice
 }

@@ -1,27 +1,35 @@
-import { shallowRef, type ShallowRef } from 'vue'
+import { computed, type ComputedRef } from 'vue'
+import type { SyncState, SyncStatus } from '@/core/sync'
+import { phone, shown } from './phone'
 
-export type SyncState = 'idle' | 'sending' | 'receiving' | 'waiting'
+export type { SyncState }
 
 export interface Sync {
-  online: Readonly<ShallowRef<boolean>>
+  online: ComputedRef<boolean>
   /** `waiting`: the last attempt failed, the next one is due at `nextAt`. */
-  state: Readonly<ShallowRef<SyncState>>
-  nextAt: Readonly<ShallowRef<number | null>>
+  state: ComputedRef<SyncState>
+  nextAt: ComputedRef<number | null>
   /** When the server last answered (ms). */
-  lastContact: Readonly<ShallowRef<number | null>>
+  lastContact: ComputedRef<number | null>
   /** Server's clock minus ours, in ms; null until measured. */
-  skew: Readonly<ShallowRef<number | null>>
+  skew: ComputedRef<number | null>
   /** The last request-level failure, e.g. `field.offline`, `access.device_not_allowed`; null after a good one. */
-  problem: Readonly<ShallowRef<string | null>>
+  problem: ComputedRef<string | null>
   kick(): void
 }
 
-const online = shallowRef(true)
-const state = shallowRef<SyncState>('idle')
-const none = shallowRef<number | null>(null)
-const problem = shallowRef<string | null>(null)
+const part = <K extends keyof SyncStatus>(name: K) => computed(() => shown.sync.value[name])
+const sync: Sync = {
+  online: computed(() => shown.online.value && shown.sync.value.reached),
+  state: part('state'),
+  nextAt: part('nextAt'),
+  lastContact: part('lastContact'),
+  skew: part('skew'),
+  problem: part('problem'),
+  kick: () => phone().sync.kick(),
+}
 
 /** Whether the phone is talking to the server, and since when not. */
 export function useSync(): Sync {
-  return { online, state, nextAt: none, lastContact: none, skew: none, problem, kick: () => undefined }
+  return sync
 }

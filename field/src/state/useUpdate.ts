@@ -1,4 +1,5 @@
 import { computed, shallowRef, type ComputedRef } from 'vue'
+import { useTube } from './useTube'
 
 export interface Update {
   /** A new version has been downloaded and waits. */
@@ -9,13 +10,39 @@ export interface Update {
   apply(): Promise<void>
 }
 
-const waiting = shallowRef(false)
+const waiting = shallowRef<ServiceWorker | null>(null)
+const { tube } = useTube()
+const canUpdate = computed(() => tube.value === null)
+let asked = false
+
+/** Let the browser keep the app, and notice when a new version has come. Nothing is taken over by itself. */
+export async function registerApp(): Promise<void> {
+  if (!('serviceWorker' in navigator)) return
+  const registration = await navigator.serviceWorker.register('/field/worker.js', { scope: '/field/' })
+  const look = (): void => {
+    // Without a controller this is the first installation, not an update.
+    waiting.value = navigator.serviceWorker.controller ? registration.waiting : null
+  }
+  look()
+  registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', look))
+  navigator.serviceWorker.addEventListener('controllerchange', () => {
+    if (asked) location.reload()
+  })
+  setInterval(() => void registration.update().catch(() => undefined), 30 * 60_000)
+}
+
+const update: Update = {
+  available: computed(() => waiting.value !== null),
+  canUpdate,
+  apply() {
+    if (!waiting.value || !canUpdate.value) return Promise.resolve()
+    asked = true
+    waiting.value.postMessage({ type: 'SKIP_WAITING' })
+    return Promise.resolve()
+  },
+}
 
 /** A new version of the app, taken only between tubes and only when asked. */
 export function useUpdate(): Update {
-  return {
-    available: computed(() => waiting.value),
-    canUpdate: computed(() => true),
-    apply: () => Promise.resolve(),
-  }
+  return update
 }
