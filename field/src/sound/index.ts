@@ -56,13 +56,9 @@ const voices: Partial<Record<Language, Promise<AudioBuffer>>> = {}
 let speaking: AudioBufferSourceNode | null = null
 let ringing: GainNode | null = null
 
-/** Browsers make no sound before the first touch: call once at start; it waits for that touch. */
-export function listenForTouch(): void {
-  const touched = (): void => {
-    wake()
-    for (const name of ['pointerdown', 'keydown'] as const) window.removeEventListener(name, touched, true)
-  }
-  for (const name of ['pointerdown', 'keydown'] as const) window.addEventListener(name, touched, true)
+/** Fetch the clips before the first one is needed. Browsers make no sound before the first touch; signing on was one. */
+export function prepareSound(): void {
+  if (useSettings().settings.sound) wake()
 }
 
 function wake(): AudioContext | null {

@@ -57,19 +57,25 @@ async function load(which: Language): Promise<void> {
   loaded.value = { ...loaded.value, [which]: found }
 }
 
-/** Fetch the server's words for the language that is chosen, now and when it changes. Call once at start. */
-export function loadSentences(): void {
-  watch(language, (now) => void load(now).catch(() => undefined), { immediate: true })
+let following = false
+
+/** The server's words in the chosen language; fetched when first asked for, and again when the language changes. */
+function served(): Sentences {
+  if (!following) {
+    following = true
+    watch(language, (now) => void load(now).catch(() => undefined), { immediate: true })
+  }
+  return loaded.value[language()] ?? {}
 }
 
 /** The server's word for a code of one kind of thing (`word('groups', 'fever_clinic')`); the code itself if there is none. */
 export function word(section: Section, code: string, values: Values = {}): string {
-  return fill(loaded.value[language()]?.[section]?.[code] ?? code, values)
+  return fill(served()[section]?.[code] ?? code, values)
 }
 
 /** Every code of a section with its word. */
 export function wordsOf(section: Section): { value: string; label: string }[] {
-  return Object.entries(loaded.value[language()]?.[section] ?? {}).map(([value, label]) => ({ value, label }))
+  return Object.entries(served()[section] ?? {}).map(([value, label]) => ({ value, label }))
 }
 
 /**
@@ -79,7 +85,7 @@ export function wordsOf(section: Section): { value: string; label: string }[] {
 export function sentence(code: string, values: Values = {}): string {
   const ours = `code.${code}`
   if (known(ours)) return t(ours, values)
-  const found = loaded.value[language()] ?? {}
+  const found = served()
   for (const section of ['refusals', 'attention', 'flags', 'pools'] as const) {
     const text = found[section]?.[code]
     if (text) return fill(text, values)
@@ -89,7 +95,7 @@ export function sentence(code: string, values: Values = {}): string {
 
 /** What to do about a case of attention, or nothing. */
 export function advice(code: string): string | null {
-  return loaded.value[language()]?.attention?.[`${code}_do`] ?? null
+  return served().attention?.[`${code}_do`] ?? null
 }
 
 /** What went wrong, in words, whatever was thrown. */

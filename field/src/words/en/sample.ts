@@ -34,6 +34,7 @@ export default {
   'sample.single_badge': 'Single',
   'sample.menu': 'This tube',
   'sample.people': 'People in the tube',
+  'sample.put_away_short': 'Put away',
   'sample.put_away': 'Put the empty tube away',
   'sample.put_away_done': 'Empty tube put away; nothing was written',
   'sample.void': 'Void this tube',
@@ -203,4 +204,10 @@ export default {
   'warning.outside_slice': "Not on this phone's list",
   'warning.noted': 'Written, with a note',
   'warning.written': 'It is written in this tube; please check',
+  'tubes.left': 'Not sealed',
+  'tubes.left_text': 'People are in this tube, and it was not sealed. Find it; go on with it or seal it.',
+  'tubes.reopen': 'Go on with this tube',
+  'tubes.go_on': 'Go on sampling',
+  'register.listed_text': 'They are on the list and need no registration: just scan the card when sampling.',
+  'register.scan_card': 'Scan the card',
 } as const

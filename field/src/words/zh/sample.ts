@@ -34,6 +34,7 @@ export default {
   'sample.single_badge': '单采',
   'sample.menu': '这一管',
   'sample.people': '管内的人',
+  'sample.put_away_short': '收起',
   'sample.put_away': '收起空管',
   'sample.put_away_done': '空管已收起，没有留下记录',
   'sample.void': '作废这一管',
@@ -202,4 +203,10 @@ export default {
   'warning.outside_slice': '不在本机名单内',
   'warning.noted': '已记录，并写明',
   'warning.written': '已记在本管，请核对',
+  'tubes.left': '未封管',
+  'tubes.left_text': '这一管有人，但没有封管。请找到它，接着采或封管。',
+  'tubes.reopen': '接着用这一管',
+  'tubes.go_on': '继续采样',
+  'register.listed_text': '此人在名单内，不必再登记；直接扫证件采样即可。',
+  'register.scan_card': '扫证件',
 } as const
