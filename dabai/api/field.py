@@ -9,7 +9,7 @@ from ninja import Router
 
 from dabai.access.guard import device_auth
 from dabai.access.queries import DeviceContext
-from dabai.api import due
+from dabai.api import due, forms
 from dabai.api import slice as slices
 from dabai.api.slice import current_slice
 from dabai.journal.feed import Cursor, changes_after
@@ -23,7 +23,7 @@ from dabai.testing.models import Round
 from dabai.testing.queries import rounds_of, samples_seen
 
 router = Router(tags=["devices"])
-for _part in (slices.router, due.router):
+for _part in (slices.router, due.router, forms.router):
     router.add_router("", _part)
 
 

@@ -111,9 +111,9 @@ class Kind:
 
     ``handle(cursor, facts)`` writes the typed rows of a batch with a fixed number of SQL statements and says, fact by
     fact, None or why it is refused. ``desk`` kinds come from a logged-in user only; which roles may report a kind
-    stands
-    in ``dabai.access.rules``. ``convert`` turns an older body
-    into the newest form, by its level.
+    stands in ``dabai.access.rules``. ``form`` says that phones report it through the form that is made of its body
+    (``dabai.api.forms``), not by a screen of its own. ``convert`` turns an older body into the newest form, by its
+    level.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Kind:
     body: type[Body]
     handle: Handler
     desk: bool = False
+    form: bool = False
     level: int = 1
     convert: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
 

@@ -212,7 +212,7 @@ def correct_results(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
 
 
 KINDS = (
-    Kind("testing.tube_rejected", 34, TubeRejected, reject_tubes),
+    Kind("testing.tube_rejected", 34, TubeRejected, reject_tubes, form=True),
     Kind("testing.run_started", 35, RunStarted, start_runs),
     Kind("testing.result_read", 36, ResultRead, read_results),
     Kind("testing.result_reviewed", 37, ResultReviewed, review_results),

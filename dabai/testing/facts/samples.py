@@ -271,9 +271,9 @@ def void_tubes(cursor: Any, facts: Sequence[Fact]) -> list[Refusal | None]:
 
 
 KINDS = (
-    Kind("testing.station_opened", 20, StationBody, site_event(SiteEventKind.OPENED)),
-    Kind("testing.station_closed", 21, StationBody, site_event(SiteEventKind.CLOSED)),
-    Kind("testing.queue_counted", 22, QueueCounted, site_event(SiteEventKind.QUEUE)),
+    Kind("testing.station_opened", 20, StationBody, site_event(SiteEventKind.OPENED), form=True),
+    Kind("testing.station_closed", 21, StationBody, site_event(SiteEventKind.CLOSED), form=True),
+    Kind("testing.queue_counted", 22, QueueCounted, site_event(SiteEventKind.QUEUE), form=True),
     Kind("testing.sample_taken", 23, SampleTaken, take_samples),
     Kind("testing.late_entry", 24, LateEntry, enter_late),
     Kind("testing.tube_sealed", 25, TubeSealed, seal_tubes),
