@@ -1,4 +1,4 @@
-import { createRouter, createWebHashHistory, type RouteLocationRaw, type RouteRecordRaw } from 'vue-router'
+import { createMemoryHistory, createRouter, createWebHashHistory, type RouteLocationRaw, type RouteRecordRaw } from 'vue-router'
 import { useSession } from '@/state'
 
 /** Screens that a phone shows before anybody has signed on. */
@@ -29,7 +29,9 @@ export function gate(name: string, paired: boolean, locked: boolean, path: strin
   return true
 }
 
-export const router = createRouter({ history: createWebHashHistory('/field/'), routes })
+// Without a browser (tests) the routes have nowhere to show.
+const history = typeof location === 'undefined' ? createMemoryHistory() : createWebHashHistory('/field/')
+export const router = createRouter({ history, routes })
 
 router.beforeEach((to) => {
   const { device, locked } = useSession()

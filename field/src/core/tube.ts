@@ -128,15 +128,18 @@ export function personWarnings(tube: TubeNow, one: PersonNow): Warning[] {
   }
   if ('person' in who && sliceSize > 0) found.push({ code: 'outside_slice', values: {} })
   if ('unknown' in who) found.push(...numberWarnings(who.unknown.kind ?? '', who.unknown.number ?? '', at))
-  const before = new Set(poolWarnings(tube.pooling, tube.members, tube.size).map(({ code }) => code))
-  const after = poolWarnings(tube.pooling, [...tube.members, member], tube.size)
-  found.push(...after.filter(({ code }) => !before.has(code)))
-  const limit = limitOf(tube.pooling, [...tube.members, member], tube.size, tube.single)
-  const count = tube.people.length + 1
-  if (count > limit && !found.some(({ code }) => code === 'over_full' || code === 'key_group_pooled')) {
-    found.push({ code: 'over_full', values: { limit, found: count, people: 0 } })
-  }
-  return found
+  const before = new Set(tubeWarnings(tube).map(({ code }) => code))
+  const after = tubeWarnings({ ...tube, members: [...tube.members, member] })
+  return [...found, ...after.filter(({ code }) => !before.has(code))]
+}
+
+/** What is wrong with a tube of these people, time apart. Somebody who must be alone makes it neither full nor too full. */
+export function tubeWarnings({ pooling, members, size, single }: Pick<TubeNow, 'pooling' | 'members' | 'size' | 'single'>): Warning[] {
+  const found = poolWarnings(pooling, members, size)
+  const limit = limitOf(pooling, members, size, single)
+  const count = new Set(members.map(({ person }) => person)).size
+  const said = found.some(({ code }) => code === 'over_full' || code === 'key_group_pooled')
+  return count > limit && !said ? [...found, { code: 'over_full', values: { limit, found: count, people: 0 } }] : found
 }
 
 function numberWarnings(kind: string, number: string, at: number): Warning[] {

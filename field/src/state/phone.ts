@@ -1,6 +1,6 @@
 /** The one phone that the screens look at, and what of it is reactive. */
 import { liveQuery } from 'dexie'
-import { shallowRef, triggerRef } from 'vue'
+import { shallowRef } from 'vue'
 import { Phone } from '@/core/phone'
 import type { Choice } from '@/core/db'
 import { defaultRound } from '@/core/reference'
@@ -36,6 +36,8 @@ export const shown = {
   slice: shallowRef(0),
   hints: shallowRef(0),
   due: shallowRef(0),
+  /** Another tab has brought a newer version: this one can only load again. */
+  outdated: shallowRef(false),
   /** The time (ms), every few seconds. */
   now: shallowRef(Date.now()),
 }
@@ -53,7 +55,8 @@ export async function boot(mine: Phone = phone()): Promise<void> {
   shutDown()
   current = mine
   await mine.boot()
-  stops.push(mine.sync.onNews((news) => void onNews(news)))
+  mine.db.on('versionchange', () => (shown.outdated.value = true))
+  stops.push(mine.sync.onNews((news) => quietly(onNews(news))))
   const counts = liveQuery(() => mine.outbox.counts()).subscribe((value) => {
     shown.counts.value = value
     shown.counted.value = true
@@ -111,6 +114,13 @@ async function onNews(news: string): Promise<void> {
   }
 }
 
+/** Let `work` go on by itself. A storage that was closed (another tab has a newer version) has nothing to show. */
+export function quietly(work: Promise<unknown>): void {
+  work.catch((error: unknown) => {
+    if (!(error instanceof Error && error.name === 'DatabaseClosedError')) throw error
+  })
+}
+
 export function lock(): void {
   phone().lock()
   shown.worker.value = null
@@ -149,15 +159,10 @@ function watchTheDevice(mine: Phone): void {
   for (const name of ['pointerdown', 'keydown']) listen(window, name, () => mine.vault.touch())
   // Another tab has written: what it learnt counts here too.
   const others = liveQuery(() => mine.db.hints.count()).subscribe(() => {
-    void mine.hints.load().then(() => triggerHints())
+    quietly(mine.hints.load().then(() => (shown.hints.value += 1)))
   })
   stops.push(() => others.unsubscribe())
   void navigator.storage?.persist?.()
-}
-
-function triggerHints(): void {
-  shown.hints.value += 1
-  triggerRef(shown.hints)
 }
 
 function listen(target: EventTarget, name: string, listener: () => void): void {

@@ -10,15 +10,15 @@ import {
   limitOf,
   memberOf,
   personWarnings,
-  poolWarnings,
   readTubeCode,
+  tubeWarnings,
   usedWarnings,
   type FoldedTube,
   type TubeItem,
   type TubeNow,
 } from '@/core/tube'
 import { Refusal, type Body, type SliceRow, type Swabbed, type TubePerson, type Uuid, type Warning } from '@/core/types'
-import { phone, roundNow, shown } from './phone'
+import { phone, quietly, roundNow, shown } from './phone'
 import { useOutbox } from './useOutbox'
 import { useSession } from './useSession'
 
@@ -91,11 +91,9 @@ const minutesOpen = computed(() =>
 
 const warnings = computed<Warning[]>(() => {
   if (!open.value) return []
-  const found = poolWarnings(pooling.value, members.value, size.value)
+  const single = open.value.single
+  const found = tubeWarnings({ pooling: pooling.value, members: members.value, size: size.value, single })
   const count = folded.value.people.length
-  if (count > limit.value && !found.some(({ code }) => code === 'over_full' || code === 'key_group_pooled')) {
-    found.push({ code: 'over_full', values: { limit: limit.value, found: count, people: 0 } })
-  }
   if (count === limit.value) found.push({ code: 'full', values: { limit: limit.value } })
   const most = session.round.value?.open_minutes ?? pooling.value?.open_minutes ?? 60
   if (count > 0 && minutesOpen.value > most) {
@@ -293,7 +291,7 @@ const state: TubeState = {
 }
 
 // Unlocking makes the people readable again; another tab may have swabbed meanwhile.
-watch([shown.worker, shown.ready, shown.counts], () => shown.ready.value && void refreshTube(), { immediate: true })
+watch([shown.worker, shown.ready, shown.counts], () => shown.ready.value && quietly(refreshTube()), { immediate: true })
 
 /** The tube in the hand: who is in it, what to say about it. Rebuilt from the outbox after a kill. */
 export function useTube(): TubeState {

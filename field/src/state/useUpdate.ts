@@ -1,4 +1,5 @@
 import { computed, shallowRef, type ComputedRef } from 'vue'
+import { shown } from './phone'
 import { useTube } from './useTube'
 
 export interface Update {
@@ -12,7 +13,8 @@ export interface Update {
 
 const waiting = shallowRef<ServiceWorker | null>(null)
 const { tube } = useTube()
-const canUpdate = computed(() => tube.value === null)
+// An outdated tab can write nothing any more: what is in its hand lies in the outbox.
+const canUpdate = computed(() => tube.value === null || shown.outdated.value)
 let asked = false
 
 /** Let the browser keep the app, and notice when a new version has come. Nothing is taken over by itself. */
@@ -32,12 +34,14 @@ export async function registerApp(): Promise<void> {
 }
 
 const update: Update = {
-  available: computed(() => waiting.value !== null),
+  available: computed(() => waiting.value !== null || shown.outdated.value),
   canUpdate,
   apply() {
-    if (!waiting.value || !canUpdate.value) return Promise.resolve()
-    asked = true
-    waiting.value.postMessage({ type: 'SKIP_WAITING' })
+    if (shown.outdated.value) location.reload()
+    else if (waiting.value && canUpdate.value) {
+      asked = true
+      waiting.value.postMessage({ type: 'SKIP_WAITING' })
+    }
     return Promise.resolve()
   },
 }
