@@ -5,6 +5,7 @@
 import { canStore, cleanCode, ownKind } from '@/core/rules/codes'
 import type { OutboxItem } from '@/core/types'
 
+/** Tubes in a bag, where the round does not say. */
 export const BAG_SIZE = 20
 
 export interface Bag {
@@ -38,7 +39,7 @@ export type BagScan =
   | { what: 'again' | 'bagged' | 'full' | 'box' | 'unreadable'; code: string; where?: string }
 
 /** What a code scanned over the open bag means. `where` tells in which bag a tube lies already. */
-export function scanForBag(text: string, bag: Bag, bagged: ReadonlyMap<string, string>): BagScan {
+export function scanForBag(text: string, bag: Bag, bagged: ReadonlyMap<string, string>, size = BAG_SIZE): BagScan {
   const code = cleanCode(text)
   if (!canStore(code)) return { what: 'unreadable', code }
   const kind = ownKind(code)
@@ -47,8 +48,8 @@ export function scanForBag(text: string, bag: Bag, bagged: ReadonlyMap<string, s
   if (bag.tubes.includes(code)) return { what: 'again', code }
   const where = bagged.get(code)
   if (where !== undefined) return { what: 'bagged', code, where }
-  if (bag.tubes.length >= BAG_SIZE) return { what: 'full', code }
-  return { what: 'tube', code, full: bag.tubes.length + 1 === BAG_SIZE }
+  if (bag.tubes.length >= size) return { what: 'full', code }
+  return { what: 'tube', code, full: bag.tubes.length + 1 === size }
 }
 
 /** Tubes that lie in a bag by this phone's own facts, and in which. Withdrawn and refused ones do not count. */

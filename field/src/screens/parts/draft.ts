@@ -67,3 +67,10 @@ export function useDraft<T extends object>(name: string, initial: () => T): Draf
     },
   }
 }
+
+/** Forget all of it: the phone leaves the operation. */
+export async function forgetDrafts(): Promise<void> {
+  await store()
+    .clear()
+    .catch(() => undefined)
+}
