@@ -1,8 +1,9 @@
 """Partitions of the journal: one a month of its UUIDv7 ids, made ahead of time; what fits none goes to the DEFAULT one.
 
 Ids of natural things (uuid5) and ids with a wrong clock lie in the DEFAULT partition for ever, which is right:
-nothing is
-looked up by partition. Intake never waits for this: it gives up at once where it can't have its lock.
+nothing is looked up by partition. Phones' facts had better not lie there too: their rows are longer than those of
+results, and each of a file's results would be written into the gap that is left in another old page. Intake never
+waits for this: it gives up at once where it can't have its lock.
 """
 
 from datetime import UTC, datetime
@@ -26,17 +27,27 @@ def bound(moment: datetime) -> str:
 
 
 def make_ahead(now: datetime) -> list[str]:
-    """Make the partitions of the coming months that are missing; names of those made. The running month is left alone:
-    its facts may already lie in the DEFAULT partition."""
+    """Make the partitions of the coming months that are missing; names of those made. The running month gets one only
+    before the first fact: later some of its facts lie in the DEFAULT partition."""
     made = []
-    start = month_after(now.astimezone(UTC))
+    running = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start, last = running if is_empty() else month_after(running), running
     for _ in range(MONTHS_AHEAD):
+        last = month_after(last)
+    while start <= last:
         end = month_after(start)
         name = f"journal_entry_{start:%Y_%m}"
         if make(name, start, end):
             made.append(name)
         start = end
     return made
+
+
+def is_empty() -> bool:
+    """Whether no fact has come yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT NOT EXISTS (SELECT FROM journal_entry)")
+        return bool(cursor.fetchone()[0])
 
 
 def make(name: str, start: datetime, end: datetime) -> bool:
