@@ -68,6 +68,11 @@ function served(): Sentences {
   return loaded.value[language()] ?? {}
 }
 
+/** Fetch the server's words before a screen needs one of them at once. */
+export function prepareWords(): void {
+  served()
+}
+
 /** The server's word for a code of one kind of thing (`word('groups', 'fever_clinic')`); the code itself if there is none. */
 export function word(section: Section, code: string, values: Values = {}): string {
   return fill(served()[section]?.[code] ?? code, values)

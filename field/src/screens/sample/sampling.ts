@@ -7,7 +7,7 @@ import { cleanCode, readResidentCode, whatIs } from '@/core/rules/codes'
 import { cleanNumber, guessKind } from '@/core/rules/documents'
 import { numberClip, signal, type Clip, type Tone } from '@/sound'
 import { useSession, useSlice, useTube, type SliceRow, type Swabbed, type TubePerson, type Warning } from '@/state'
-import { complaint, known, t, word } from '@/words'
+import { complaint, known, prepareWords, t, word } from '@/words'
 import { clock } from '@/ui/now'
 
 /** One tap takes the last person out again for so long (ms). */
@@ -110,6 +110,7 @@ export function warningText({ code, values }: Warning): string {
 }
 
 export function useSampling() {
+  prepareWords()
   const tube = useTube()
   const slice = useSlice()
   const session = useSession()

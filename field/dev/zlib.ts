@@ -1,0 +1,2 @@
+/** The page sends nothing compressed. */
+export const gunzipSync = (bytes: Uint8Array): Uint8Array => bytes
