@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from dabai.commands._folder import CHECKOUT, embedded_url
-from dabai.commands.tests.test_serve import Served, environment, new_folder, serving
+from dabai.commands.tests.test_serve import Served, environment, new_folder, serving, until
 from tests.field.phone import Phone
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -59,6 +59,10 @@ class Server:
         done = subprocess.run([sys.executable, "-m", module, *words], env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def settled(self) -> None:
+        """Wait until the worker has derived what follows from what it has."""
+        until(lambda: self.ask("SELECT count(*) FROM journal_mark") == [(0,)], 60, about="the worker did not finish")
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database, autocommit=True) as connection:

@@ -1,12 +1,17 @@
 """A phone with the app, as whoever holds it uses it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from tests.field.pictures import read_code
 from tests.field.words import like, t
 
+# A machine that runs other tests beside this one.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 NARROW = {"width": 360, "height": 740}
 SETTINGS = {"locale": "zh-CN", "viewport": NARROW, "has_touch": True}
 # What a hand scanner does: keys in quick succession, then Enter.
@@ -31,7 +36,7 @@ class Phone:
         return cls(browser.new_context(**{**SETTINGS, "base_url": url, **options}), url)
 
     def watched(self, page: Page) -> Page:
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
 
@@ -75,15 +80,15 @@ class Phone:
 
     def choose(self, place: str | None = None, station: int | None = None) -> None:
         """Where to work, as far as the phone asks."""
-        go = self.page.get_by_role("button", name=t("sign.go"))
+        go = self.page.get_by_role("button", name=t("sign.start"))
         home = self.page.locator(".next")
         expect(go.or_(home).first).to_be_visible()
         if not go.is_visible():
             return
         if place:
-            self.page.get_by_text(place, exact=True).click()
+            self.page.locator("label").filter(has_text=place).click()
         if station is not None:
-            self.page.get_by_text(t("sample.station", n=station), exact=True).click()
+            self.page.locator("label").filter(has_text=t("sample.station", n=station)).click()
         go.click()
         expect(home).to_be_visible()
 
@@ -116,3 +121,43 @@ class Phone:
     def all_sent(self, timeout: float = 30_000) -> None:
         """Wait until the phone says that the server has everything."""
         expect(self.outbox()).to_have_accessible_name(like("common.all_sent"), timeout=timeout)
+
+    # ---- sampling
+
+    def counts(self, people: int) -> None:
+        """Wait until the tube in the hand shows so many."""
+        expect(self.page.get_by_role("status").filter(has_text=like("sample.count_label", n=people))).to_be_attached()
+
+    def swab(self, tube: str, people: Sequence[str]) -> None:
+        """Open a tube and scan these people's codes or numbers, one after the other."""
+        expect(self.page.locator(".acts")).to_be_visible()
+        self.scan(tube)
+        expect(self.page.locator(".label .code")).to_have_text(tube)
+        for count, person in enumerate(people, start=1):
+            self.scan(person)
+            self.counts(count)
+
+    def seal(self, reason: str = "") -> None:
+        """Seal the tube; one that is not full asks why."""
+        self.button("sample.seal_now").or_(self.page.get_by_role("button", name=t("sample.seal"), exact=True)).click()
+        sheet = self.page.get_by_role("dialog")
+        if reason:
+            sheet.get_by_text(t(reason), exact=True).click()
+        sheet.get_by_role("button", name=t("seal.confirm"), exact=True).click()
+        expect(self.page.get_by_text(t("sample.last_sealed"))).to_be_visible()
+
+    # ---- boxes
+
+    def count_by_hand(self, number: int) -> None:
+        """Type a number into the sheet that asks for one."""
+        sheet = self.page.get_by_role("dialog")
+        for digit in str(number):
+            sheet.get_by_role("button", name=digit, exact=True).click()
+        sheet.locator("button.done").click()
+        expect(sheet).to_be_hidden()
+
+    def shown_code(self, folder: Path) -> str:
+        """What another phone reads off this one's screen."""
+        picture = folder / "ticket.png"
+        self.page.locator(".qr").screenshot(path=picture)
+        return read_code(picture)

@@ -1,10 +1,14 @@
 """What the camera sees: bar codes and QR codes drawn into a raw video that Chromium plays as if a camera filmed it."""
 
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import segno
 from barcode import Code128
+
+from dabai.commands._folder import CHECKOUT
 
 WIDTH, HEIGHT, RATE = 640, 480, 10
 WHITE, BLACK, GREY, DESK = 235, 16, 128, 150
@@ -50,3 +54,22 @@ def film(path: Path, scenes: Sequence[tuple[list[bytes], float]]) -> Path:
             frame = b"FRAME\n" + b"".join(rows) + colour
             file.writelines([frame] * round(seconds * RATE))
     return path
+
+
+READER = """
+import { readFileSync } from 'node:fs'
+import { prepareZXingModule, readBarcodes } from 'zxing-wasm/reader'
+const wasm = readFileSync('node_modules/zxing-wasm/dist/reader/zxing_reader.wasm')
+prepareZXingModule({ overrides: { wasmBinary: wasm.buffer.slice(wasm.byteOffset, wasm.byteOffset + wasm.length) } })
+const found = await readBarcodes(new Uint8Array(readFileSync(process.argv[1])), { formats: ['QRCode', 'Code128'] })
+process.stdout.write(found.map(one => one.text).join('\\n'))
+"""
+
+
+def read_code(picture: Path) -> str:
+    """What a reader makes of a picture (PNG): the app's own, outside of the browser."""
+    node = shutil.which("node") or str(CHECKOUT / ".venv" / "bin" / "node")
+    words = [node, "--input-type=module", "-e", READER, str(picture)]
+    done = subprocess.run(words, cwd=CHECKOUT / "field", capture_output=True, text=True)
+    assert done.stdout, done.stderr
+    return done.stdout

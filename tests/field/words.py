@@ -30,7 +30,7 @@ def t(key: str, language: str = "zh", **values: object) -> str:
             return place[2] if value == 1 else place[3]
         return str(value)
 
-    return PLACE.sub(fill, catalogue(language)[key])
+    return PLACE.sub(fill, catalogue(language).get(key, key))
 
 
 def like(key: str, language: str = "zh", **values: object) -> re.Pattern[str]:
