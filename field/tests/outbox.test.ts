@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { uuid7 } from '@/core/clock'
 import { FieldDb } from '@/core/db'
-import { attentionOf } from '@/core/outbox'
+import { attentionOf, flagNames } from '@/core/outbox'
 import { freshName, kill, paired, sample, signedOn, switchOn } from './phones'
 import { FakeServer, PIN } from './server'
 
@@ -84,7 +84,9 @@ describe('what became of it', () => {
     expect(attentionOf({ flags: [], cases: [{ ...base, code: 'tube.person_unknown' }] })).toBe('waiting')
     expect(attentionOf({ flags: [], cases: [{ ...base, code: 'tube.contested' }] })).toBe('flagged')
     expect(attentionOf({ flags: [], cases: [{ ...base, code: 'tube.contested', state: 'settled' }] })).toBe('none')
-    expect(attentionOf({ flags: ['journal.clock'], cases: [] })).toBe('flagged')
+    expect(attentionOf({ flags: ['4'], cases: [] })).toBe('flagged')
+    expect(flagNames(5)).toEqual(['1', '4'])
+    expect(flagNames(0)).toEqual([])
   })
 
   it('takes flags and cases from the changes feed, and takes them away again', async () => {
@@ -92,8 +94,7 @@ describe('what became of it', () => {
     const phone = await signedOn(server)
     const [id] = await phone.put([sample(1)])
     const attention = { code: 'person.sampled_twice', subject: 'p', facts: [id] }
-    server.changes = [{ attention: [{ ...attention, seq: 5, state: 'open' }] }, { attention: [{ ...attention, seq: 9, state: 'gone' }] }]
-    server.changes.length = 1
+    server.changes = [{ entries: [{ id, flags: 0 }], attention: [{ ...attention, seq: 5, state: 'open' }] }]
     await phone.sync.cycle()
     expect(await phone.outbox.counts()).toMatchObject({ flagged: 1, pending: 0 })
     server.changes.push({ attention: [{ ...attention, seq: 9, state: 'gone' }] })

@@ -16,6 +16,7 @@ import { birthDate, guessKind, normaliseDocument, sexOf } from '@/core/rules/doc
 import { maskName, maskNumber, maskPhone } from '@/core/rules/masks'
 import { normaliseName, normalisePhone } from '@/core/rules/names'
 import { checkPool, type Member, type Pooling } from '@/core/rules/pooling'
+import { normalNumber } from '@/core/slice'
 import { Refusal } from '@/core/types'
 
 /** Examples that server and phone share: rules may live on both sides only because these say they agree. */
@@ -109,6 +110,29 @@ const SEALING: Record<string, (given: Given) => Promise<unknown>> = {
   }),
 }
 
+const secretKey = (given: Given, label: 'slice' | 'lookup') => crypto.deviceKey(bytes(given, 'secret'), label)
+const SLICE: Record<string, (given: Given) => Promise<unknown>> = {
+  token: async (given) => {
+    const key = await crypto.hmacKey(await secretKey(given, 'lookup'))
+    return { token: await crypto.lookupToken(key, normalNumber(given['typed'], given['today'])) }
+  },
+  // What the server puts into a row: the phone has no part in it but to find it by one of them.
+  tokens: async (given) => {
+    const tokens = FILES['slice']?.cases.find((one) => one.input === given)?.expected as { tokens: string[] }
+    const key = await crypto.hmacKey(await secretKey(given, 'lookup'))
+    const found = given['number'] ? await crypto.lookupToken(key, normalNumber(given['number'], given['today'])) : null
+    if (found !== null) expect(tokens.tokens).toContain(found)
+    return tokens
+  },
+  block: async (given) => {
+    const key = await crypto.aesKey(await secretKey(given, 'slice'))
+    return crypto.open(key, bytes(given, 'data'), `slice|${given['version']}|${given['n']}`).then(
+      (plain) => ({ rows: JSON.parse(crypto.text(plain)) as unknown }),
+      () => ({ refused: 'unreadable' }),
+    )
+  },
+}
+
 const ANSWERS: Record<string, (given: Given) => unknown> = {
   id_numbers: idNumber,
   documents: refusedOr((given) => {
@@ -132,6 +156,7 @@ const ANSWERS: Record<string, (given: Given) => unknown> = {
     given['fact'] ? { code: handOverCode(given as HandOver) } : readHandOverCode(given['code']),
   ),
   sealing: (given) => SEALING[given['what'] as string]?.(given),
+  slice: (given) => SLICE[given['what'] as string]?.(given),
   pools: (given) =>
     checkPool(FILES['pools']?.['pooling'] as Pooling, given['people'] as Member[], given).map((one) => one.code),
 }

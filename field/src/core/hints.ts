@@ -70,6 +70,12 @@ export class Hints {
     this.learn(hints)
   }
 
+  /** These samples were taken back. */
+  async drop(ids: readonly Uuid[]): Promise<void> {
+    await this.#db.hints.bulkDelete([...ids])
+    this.unlearn(ids)
+  }
+
   /** The feed starts again from nothing: only what this phone did itself is still known. */
   async reset(): Promise<void> {
     await this.#db.hints.filter((one) => !one.own).delete()

@@ -165,7 +165,7 @@ export class Outbox {
 
   /** What the changes feed says about facts of ours, after they were accepted. */
   async noteChanges(entries: readonly FeedEntry[], cases: readonly FeedCase[]): Promise<void> {
-    const flags = new Map(entries.filter((one) => one.flags.length > 0).map((one) => [one.id, one.flags]))
+    const flags = new Map(entries.filter((one) => one.flags).map((one) => [one.id, flagNames(one.flags)]))
     const touched = new Set([...flags.keys(), ...cases.flatMap((one) => one.facts)])
     if (touched.size === 0) return
     await this.#db.transaction('rw', this.#db.outbox, async () => {
@@ -194,9 +194,17 @@ export interface Receipt {
   field?: string | null
 }
 
+/** `flags`: bits, each with a sentence in `contract/words` under its value. */
 export interface FeedEntry {
   id: Uuid
-  flags: string[]
+  flags: number
+}
+
+/** The values of the bits that are set, as the words are filed: 5 is `1` and `4`. */
+export function flagNames(bits: number): string[] {
+  return Array.from({ length: 31 }, (_, place) => 2 ** place)
+    .filter((bit) => (bits & bit) !== 0)
+    .map(String)
 }
 
 export interface FeedCase extends AttentionCase {

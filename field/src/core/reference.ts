@@ -43,11 +43,16 @@ function readRound(answer: unknown): Round {
     state: text(said['state']),
     starts_at: orNull(said['starts_at']),
     ends_at: orNull(said['ends_at']),
-    codes: { tube_pattern: orNull(raw(said['codes'])['tube_pattern']) },
+    codes: readPatterns(raw(said['codes'])),
     pooling,
     open_minutes: number(said['open_minutes'], pooling?.open_minutes ?? 60),
     tubes_per_bag: number(said['tubes_per_bag'], 20),
   }
+}
+
+function readPatterns(said: Raw): Round['codes'] {
+  const { tube_pattern: tube, box_pattern: box, bag_pattern: bag } = said
+  return { tube_pattern: orNull(tube), box_pattern: orNull(box), bag_pattern: orNull(bag) }
 }
 
 function readSite(answer: unknown): Site {

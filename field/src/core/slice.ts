@@ -177,9 +177,9 @@ function entryOf(raw: RawRow): Entry {
 }
 
 /** The number that the server hashed: its normal form where a rule knows it, else the bare characters. */
-export function normalNumber(number: string): string {
+export function normalNumber(number: string, today = new Date().toISOString().slice(0, 10)): string {
   try {
-    return normaliseDocument('', number, new Date().toISOString().slice(0, 10)).number
+    return normaliseDocument('', number, today).number
   } catch {
     return cleanNumber(number)
   }

@@ -12,7 +12,7 @@ import type { FeedSample, Hints } from './hints'
 import type { FeedCase, FeedEntry, Outbox, Receipt } from './outbox'
 import { readForms, readReference } from './reference'
 import type { Slice } from './slice'
-import type { DueItem } from './types'
+import type { DueItem, Uuid } from './types'
 import type { Vault } from './vault'
 
 export type SyncState = 'idle' | 'sending' | 'receiving' | 'waiting'
@@ -22,7 +22,7 @@ const BASE_MS = 1_000
 const CAP_MS = 120_000
 const POLL_MS = 30_000
 const REFERENCE_MS = 5 * 60_000
-const DUE_MS = 60_000
+const DUE_MS = 10 * 60_000
 /** How many facts that were turned away as a request are tried again, one by one, in each cycle. */
 const RETRIES = 3
 
@@ -58,6 +58,8 @@ interface Changes {
   entries: FeedEntry[]
   attention: FeedCase[]
   samples?: FeedSample[]
+  /** Facts that a withdrawal among the entries takes back. */
+  withdrawn?: Uuid[]
 }
 
 interface Parts {
@@ -343,9 +345,10 @@ export class Sync {
       if (page.reset) await hints.reset()
       await outbox.noteChanges(page.entries, page.attention)
       if (page.samples && page.samples.length > 0) await hints.hear(page.samples, own)
+      if (page.withdrawn && page.withdrawn.length > 0) await hints.drop(page.withdrawn)
       // The cursor last: a page that was cut off is read again, and reading it twice changes nothing.
       await db.write({ cursor: page.cursor })
-      if (page.reset || page.samples?.length || page.entries.length) this.#tell('hints')
+      if (page.reset || page.samples?.length || page.withdrawn?.length) this.#tell('hints')
       if (!page.more) return
       await this.#send()
     }

@@ -60,7 +60,8 @@ export interface Round {
   state: string
   starts_at: string | null
   ends_at: string | null
-  codes: { tube_pattern: string | null }
+  /** For whole codes that others have printed; null: only ours. */
+  codes: { tube_pattern: string | null; box_pattern: string | null; bag_pattern: string | null }
   pooling: Pooling | null
   open_minutes: number
   tubes_per_bag: number
@@ -129,6 +130,7 @@ export interface DueItem {
   deadline: string | null
   attempts: number
   last_outcome: string | null
+  last_at?: string | null
   next_visit: string | null
   owner: string | null
 }
@@ -175,6 +177,8 @@ export interface FormKind {
   level: number
   title: FormOption
   icon?: string | null
+  /** Who may report it. */
+  roles?: string[]
   schema: JsonSchema
   fields: Record<string, FormField>
 }

@@ -30,7 +30,11 @@ export interface SignedOn {
   display_name: string
   roles: string[]
   valid_until: string
+  /** The same from now on, for a phone whose clock is wrong. */
+  valid_seconds?: number
   device_secret: string
+  /** The server's key to seal to from now on. */
+  sealing_key?: { number: number; public: string }
 }
 
 export class Vault {
@@ -82,7 +86,11 @@ export class Vault {
   /** Keep what the server gave at sign-on under this PIN, and open. */
   async admit(signedOn: SignedOn, pin: string): Promise<Keys> {
     const { login, display_name: displayName, roles } = signedOn
-    const validUntil = Date.parse(signedOn.valid_until)
+    const { valid_seconds: seconds, sealing_key: sealing } = signedOn
+    const validUntil = seconds === undefined ? Date.parse(signedOn.valid_until) : this.#now() + seconds * 1_000
+    if (sealing) {
+      await this.#db.write({ sealingKey: { number: sealing.number, public: crypto.fromBase64(sealing.public) } })
+    }
     const worker = { login, displayName, roles, validUntil, offline: false }
     return this.#admit(worker, crypto.fromBase64(signedOn.device_secret), pin)
   }

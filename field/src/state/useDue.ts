@@ -30,13 +30,17 @@ function follow(): void {
   effectScope(true).run(() => {
     const rows = useOutbox().rows({ kinds: VISITS, limit: 1_000 })
     following = rows
-    watch([rows, shown.due], ([now]) => (reported.value = outcomes(now, asOf.value)), { immediate: true })
+    watch([rows, shown.due], ([now]) => (reported.value = outcomes(now, phoneTime(asOf.value))), { immediate: true })
   })
 }
 
-/** The latest outcome for each person of facts after `since`. */
-export function outcomes(rows: readonly OutboxItem[], since: string | null): Map<string, string> {
-  const after = since ? Date.parse(since) : 0
+/** A moment of the server's clock on ours (ms); 0 where there is none. */
+function phoneTime(moment: string | null): number {
+  return moment ? Date.parse(moment) - (shown.sync.value.skew ?? 0) : 0
+}
+
+/** The latest outcome for each person of facts after `after` (ms). */
+export function outcomes(rows: readonly OutboxItem[], after: number): Map<string, string> {
   const found = new Map<string, string>()
   for (const row of rows) {
     const person = row.body?.['person']
