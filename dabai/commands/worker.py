@@ -8,6 +8,9 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dabai.commands._folder import heartbeat_file
@@ -15,6 +18,8 @@ from dabai.commands._folder import heartbeat_file
 HELP = "Recompute derived state and figures as facts come in (started by dabai serve)."
 IDLE = 0.1
 PACE = 0.25
+TURN = 1.0
+FEWEST = 500
 BUSY_CELLS = 1.0
 HEARTBEAT = 5.0
 PARTITIONS = 6 * 3600.0
@@ -47,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
 def work(stop: threading.Event) -> None:
     """Both stages in turn. While marks keep coming, figures are still brought up to date every second.
 
-    A turn costs the same for one mark as for a hundred, so while marks keep coming each takes what came in a while.
+    A turn costs the same for one mark as for a hundred, so while marks keep coming each takes what came in a while;
+    and when many wait it takes no more than a second's work, or what came last would be seen two long turns later.
     """
     from django.db import Error, connection
 
@@ -57,10 +63,11 @@ def work(stop: threading.Event) -> None:
     from dabai.kernel.growth import Growth
 
     growth = Growth(registry.JOINED)
-    figures_at = beat_at = 0.0
+    cells = Cells()
+    beat_at = 0.0
     partitions_at = -PARTITIONS
     as_of, looked = None, False
-    taken = 0
+    taken, most = 0, registry.MARKS
     while not stop.is_set():
         began, before = time.monotonic(), taken
         try:
@@ -70,23 +77,58 @@ def work(stop: threading.Event) -> None:
                 make_ahead(clock.now())
                 partitions_at = time.monotonic()
             started = clock.now()
-            limit = growth.limit(registry.MARKS)
+            limit = growth.limit(most)
+            begun = time.monotonic()
             taken = registry.derive_once(limit)
+            most = most_marks(registry.MARKS, most, taken, time.monotonic() - begun)
             as_of = as_of if taken >= limit else started
-            idle = not taken
-            if idle or time.monotonic() - figures_at > BUSY_CELLS:
-                idle = not registry.figures_once(as_of=as_of) and idle
-                figures_at = time.monotonic()
-            if idle:
-                registry.correct_bulletins(everything=not looked)
-                looked = True
+            if cells.are_due(busy=taken > 0):
+                with cells.timed():
+                    rested = not registry.figures_once(as_of=as_of) and not taken
+                if rested:
+                    registry.correct_bulletins(everything=not looked)
+                    looked = True
+                    stop.wait(IDLE)
+            elif not taken:
                 stop.wait(IDLE)
-            elif before and 0 < taken < limit:
+            if before and 0 < taken < limit:
                 stop.wait(max(0.0, began + PACE - time.monotonic()))
         except Error:
             log.exception("the database did not do what was asked; trying again")
             connection.close()
             stop.wait(1.0)
+
+
+def most_marks(ceiling: int, most: int, taken: int, seconds: float) -> int:
+    """How many marks make a turn of about a second, after a turn that took so many in so many seconds."""
+    if taken < FEWEST:
+        return most
+    return min(ceiling, max(FEWEST, int(taken / seconds * TURN)))
+
+
+@dataclass(slots=True)
+class Cells:
+    """When figures were last brought up to date, and how long that took."""
+
+    at: float = float("-inf")
+    took: float = 0.0
+
+    def are_due(self, *, busy: bool) -> bool:
+        """Whether it is time again: every second while facts keep coming, and with nothing else to do at once. Never so
+        often that figures take more than half of the time, or a third when they follow every handful of facts.
+        """
+        rest = max(BUSY_CELLS, self.took) if busy else min(BUSY_CELLS, 2 * self.took)
+        return time.monotonic() - self.at >= rest
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Note how long it takes."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.at = time.monotonic()
+            self.took = self.at - began
 
 
 def beat() -> float:
