@@ -7,7 +7,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from dabai.access import login
-from dabai.access.actions import first_admin_link
+from dabai.access.actions import first_admin_link, issue_pairing_code, pair_device
+from dabai.access.codes import is_pin
 from dabai.access.models import AuditEntry, Device, User
 from dabai.figures.models import Bulletin
 from dabai.journal.models import Attention, Entry, Kept
@@ -276,11 +277,32 @@ def test_accounts_and_devices_come_from_a_sheet_with_slips_to_print(as_, scene):
     answer = administrator.post("/devices/", {"file": SimpleUploadedFile("d.csv", devices.encode())})
     assert "九号手机" in said(answer)
     courier = scene.cast.courier.user
+    pin = administrator.post(f"/accounts/{courier.pk}/", {"do": "pin"})
+    shown = re.search(r'<p class="code">([0-9]{6})</p>', said(pin))[1]
+    courier.refresh_from_db()
+    assert is_pin(shown, courier.pin_hash)
     link = administrator.post(f"/accounts/{courier.pk}/", {"do": "link", "purpose": "password"})
     assert "/welcome/" in said(link)
     assert administrator.post(f"/accounts/{courier.pk}/", {"do": "switch", "reason": "离岗"}).status_code == 302
     courier.refresh_from_db()
     assert not courier.is_active
+
+
+def test_a_device_is_moved_and_reported_lost(as_, scene):
+    administrator, drill = as_("administrator"), scene.drill
+    code = issue_pairing_code(operation=drill.id, name="十号手机", by=None, site=drill.points[0].pk)
+    device, _ = pair_device(code=code, name="", app="")
+    page = f"/devices/{device.pk}/"
+    assert drill.points[1].name in said(administrator.get(page))
+    assert administrator.post(page, {"do": "move", "site": drill.points[1].pk}).status_code == 302
+    assert [(one.site, one.area) for one in device.scopes.filter(valid_to=None)] == [(drill.points[1].pk, "")]
+    assert administrator.post(page, {"do": "move", "area": drill.streets[0]}).status_code == 302
+    assert [(one.site, one.area) for one in device.scopes.filter(valid_to=None)] == [(None, drill.streets[0])]
+    assert "请填写点位或区域" in said(administrator.post(page, {"do": "move"}))
+    assert "请填写这一项" in said(administrator.post(page, {"do": "revoke", "state": "lost", "reason": ""}))
+    assert administrator.post(page, {"do": "revoke", "state": "lost", "reason": "遗失"}).status_code == 302
+    device.refresh_from_db()
+    assert device.lost_at is not None
 
 
 def test_sites_come_from_a_file_and_an_operation_from_a_form(as_, scene):

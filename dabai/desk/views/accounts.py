@@ -140,17 +140,17 @@ def print_slips(request: HttpRequest) -> HttpResponse:
 @needs(Permission.MANAGE_ACCOUNTS)
 @on_refusal
 def account_page(request: HttpRequest, user_id: int) -> HttpResponse:
-    """One account: its roles, a new link, switching it off."""
+    """One account: its roles, a new link, a new PIN for phones, switching it off."""
     found = User.objects.filter(pk=user_id).first()
     if found is None:
         raise Http404
-    forms = {name: account_form(request, name) for name in ("link", "role", "switch")}
-    link = ""
+    forms = {name: account_form(request, name) for name in ("link", "pin", "role", "switch")}
+    once = ""
     asked = forms.get(request.POST.get("do", ""))
     if request.method == "POST" and asked is not None and asked.read(request.POST):
         with asked.refusals():
-            link = change_account(request, found, asked)
-            if not link:
+            once = change_account(request, found, asked)
+            if not once:
                 messages.success(request, text(request, "desk.done.saved"))
                 return redirect("desk:account", user_id=user_id)
     now = clock.now()
@@ -166,7 +166,8 @@ def account_page(request: HttpRequest, user_id: int) -> HttpResponse:
         title=found.display_name,
         found=found,
         roles=held,
-        link=f"{request.scheme}://{request.get_host()}{link}" if link else "",
+        made=asked["do"] if once and asked else "",
+        once=f"{request.scheme}://{request.get_host()}{once}" if once.startswith("/") else once,
         forms=[{"title": text(request, f"desk.account.{name}"), "form": one} for name, one in forms.items()],
     )
 
@@ -187,14 +188,18 @@ def account_form(request: HttpRequest, name: str) -> Form:
             Field("area", required=True, help="role_area"),
             submit="assign",
         )
+    if name == "pin":
+        return form(do, submit="make_pin")
     return form(do, Field("reason", required=True), submit="switch", danger=True)
 
 
 def change_account(request: HttpRequest, found: User, asked: Form) -> str:
-    """Do it; a new link's path, or nothing."""
+    """Do it; a new link's path or a new PIN, or nothing."""
     by, what = access_of(request).user, asked["do"]
     if what == "link":
         return access_actions.one_time_link(user=found, purpose=asked["purpose"], by=by)
+    if what == "pin":
+        return access_actions.reset_pin(user=found, by=by)
     if what == "role":
         access_actions.assign_role(
             user=found, role=asked["role"], area=asked["area"], by=by, operation=access_of(request).operation_id
@@ -270,26 +275,53 @@ def device_state(request: HttpRequest, one: queries.DeviceRow) -> Cell:
 @on_refusal
 @in_operation_only
 def device_page(request: HttpRequest, device_id: Any) -> HttpResponse:
-    """Take a device out of use, or report it lost: it may still send what it holds, and nothing else."""
+    """Move a device to another site or area, take it out of use, or report it lost: then it may still send what it
+    holds, and nothing else."""
     found = Device.objects.filter(pk=device_id, operation=operation_of(request).pk).first()
     if found is None:
         raise Http404
-    options = [(name, text(request, f"desk.device.{name}")) for name in ("revoked", "lost")]
-    asked = form(
-        Field("state", "select", options=options, required=True),
+    forms = {name: device_form(request, name) for name in ("move", "revoke")}
+    asked = forms.get(request.POST.get("do", ""))
+    if request.method == "POST" and asked is not None and asked.read(request.POST):
+        with asked.refusals():
+            change_device(request, found, asked)
+            messages.success(request, text(request, "desk.done.saved"))
+            return redirect("desk:devices")
+    return show(
+        request,
+        "form_page.html",
+        "devices",
+        title=found.name,
+        forms=[{"title": text(request, f"desk.device.{name}"), "form": one} for name, one in forms.items()],
+        crumbs=[(text(request, "desk.place.devices"), reverse("desk:devices"))],
+    )
+
+
+def device_form(request: HttpRequest, name: str) -> Form:
+    """One thing to do about a device."""
+    do = Field("do", "hidden", value=name)
+    if name == "move":
+        reach = access_of(request).areas(Permission.MANAGE_DEVICES)
+        places = [("", "—"), *((str(one.id), one.name) for one in sites(operation_of(request).pk, reach))]
+        return form(do, Field("site", "select", options=places), Field("area", help="device_area"), submit="move")
+    options = [(state, text(request, f"desk.device.{state}")) for state in ("revoked", "lost")]
+    return form(
+        do,
+        Field("state", "select", options=options, required=True, help="device_revoke"),
         Field("reason", required=True),
         submit="revoke",
         danger=True,
     )
-    if request.method == "POST" and asked.read(request.POST):
-        with asked.refusals():
-            lost, by = asked["state"] == "lost", access_of(request).user
-            access_actions.revoke_device(device=found, by=by, reason=asked["reason"], lost=lost)
-            messages.success(request, text(request, "desk.done.saved"))
-            return redirect("desk:devices")
-    crumbs = [(text(request, "desk.place.devices"), reverse("desk:devices"))]
-    lead = text(request, "desk.device.revoke_lead")
-    return show(request, "form_page.html", "devices", title=found.name, lead=lead, form=asked, crumbs=crumbs)
+
+
+def change_device(request: HttpRequest, found: Device, asked: Form) -> None:
+    """Do it."""
+    by = access_of(request).user
+    if asked["do"] == "move":
+        site = int(asked["site"]) if asked["site"] else None
+        access_actions.rescope_device(device=found, by=by, site=site, area=asked["area"])
+    else:
+        access_actions.revoke_device(device=found, by=by, reason=asked["reason"], lost=asked["state"] == "lost")
 
 
 urlpatterns = [
