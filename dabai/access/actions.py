@@ -16,7 +16,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
-from dabai.access import codes, queries, rules
+from dabai.access import chain, codes, queries, rules
 from dabai.access.keys import device_secret as device_secret
 from dabai.access.models import (
     ApiToken,
@@ -69,7 +69,40 @@ def entry(
 
 def record(*, by: User | None, action: str, **rest: Any) -> None:
     """Write down who did what, to what, where and why. Ids and reasons only: never a name, a number or a phone."""
-    entry(by=by, action=action, **rest).save(force_insert=True)
+    row = entry(by=by, action=action, **rest)
+    row.save(force_insert=True)
+    follow(row.pk)
+
+
+def record_all(rows: Sequence[AuditEntry]) -> None:
+    """Write many audit rows at once."""
+    made = AuditEntry.objects.bulk_create(rows)
+    if made:
+        follow(made[0].pk)
+
+
+def follow(first: int) -> None:
+    """Once this transaction has committed, link its audit rows, of which ``first`` has the smallest id.
+
+    Whoever has linked that one meanwhile saw them all, for they committed together. If it fails, the action stands.
+    """
+    transaction.on_commit(lambda: None if chain.is_linked(first) else link_rows(first), robust=True)
+
+
+ADD_LINKS = (
+    "INSERT INTO access_audit_link (number, entry, mac) SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[])"
+)
+
+
+def link_rows(first: int = 0) -> None:
+    """Add the audit rows from id ``first`` on that have no link to the chain (``dabai.access.chain``)."""
+    missing = True
+    while missing:
+        with transaction.atomic(), connection.cursor() as cursor:
+            made = chain.next_links(cursor, first)
+            if made:
+                cursor.execute(ADD_LINKS, [list(column) for column in zip(*made, strict=True)])
+        missing = len(made) == chain.BATCH
 
 
 def require(by: User | None, permission: Permission, *, area: str, operation: int | None, at: datetime) -> None:
@@ -110,7 +143,7 @@ def log_reveal(
                 detail=detail,
             )
         )
-    AuditEntry.objects.bulk_create(rows)
+    record_all(rows)
 
 
 # ---- accounts and roles

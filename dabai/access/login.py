@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import authenticate, login
 from django.contrib.auth.backends import ModelBackend
+from django.db import connection
 from django.http import HttpRequest
 from django_otp import login as otp_login
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -76,6 +77,32 @@ def forget_failures() -> None:
     """Start counting anew (between tests)."""
     for failures in (HERE, BY_NAME, BY_ADDRESS, SECOND_FACTOR):
         failures.forget()
+
+
+# ---- wrong PINs: counted where every web process sees them (``dabai.access.signon``)
+
+COUNT = """
+INSERT INTO access_sign_on_failure AS f (subject, since, count)
+SELECT one, %(now)s, 1 FROM unnest(%(subjects)s::text[]) AS one ORDER BY one
+ON CONFLICT (subject) DO UPDATE
+SET count = CASE WHEN f.since <= %(begin)s THEN 1 ELSE f.count + 1 END,
+    since = CASE WHEN f.since <= %(begin)s THEN excluded.since ELSE f.since END
+"""
+FORGET = """
+DELETE FROM access_sign_on_failure WHERE subject IN (
+    SELECT subject FROM access_sign_on_failure WHERE since <= %(begin)s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def count_wrong_pin(subjects: Iterable[str], window: timedelta) -> None:
+    """Count a failure of each subject; those of which ``window`` has passed since the first begin anew, or are swept
+    out. Several subjects are counted in one order, so that nobody waits for ever.
+    """
+    now = datetime.now(UTC)
+    values = {"now": now, "begin": now - window, "subjects": list(subjects)}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, values)
+        cursor.execute(FORGET, values)
 
 
 # ---- tokens of a user's own scripts

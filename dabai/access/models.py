@@ -221,3 +221,14 @@ class AuditEntry(models.Model):
             models.Index(fields=["subject", "at"], name="audit_subject"),
             models.Index(fields=["actor", "at"], name="audit_actor"),
         ]
+
+
+class AuditLink(models.Model):
+    """A link of the chain over the audit log (``dabai.access.chain``); rows are never changed either."""
+
+    number = models.BigIntegerField(primary_key=True)
+    entry = models.BigIntegerField(unique=True)
+    mac = models.BinaryField(help_text="HMAC-SHA256 over the link before and the entry.")
+
+    class Meta:
+        db_table = "access_audit_link"

@@ -28,7 +28,7 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import connection, transaction
 
 from dabai.access import codes, queries, rules
-from dabai.access.actions import KINDS_OF_DEVICE, LINK_HOURS, entry, new_pairing_code, read_username
+from dabai.access.actions import KINDS_OF_DEVICE, LINK_HOURS, entry, new_pairing_code, read_username, record_all
 from dabai.access.models import Assignment, AuditEntry, Device, OneTimeLink, PairingCode, User
 from dabai.access.rules import IN_THE_FIELD, Grant, Permission, Role
 from dabai.access.slips import Slip
@@ -380,7 +380,7 @@ def write(plan: Plan) -> list[Slip]:
     PairingCode.objects.bulk_create([row for _, row, _ in plan.new_codes])
     slips = [pairing_slip(code, row, place) for code, row, place in plan.new_codes]
     slips += welcome(plan, pins)
-    AuditEntry.objects.bulk_create(audit(plan))
+    record_all(audit(plan))
     return slips
 
 
@@ -392,9 +392,7 @@ def set_pins(plan: Plan, pins: Mapping[str, str]) -> None:
         plan.to_welcome[name].pin_hash = verifier
     known = [plan.users[name] for name in pins if name in plan.users]
     User.objects.bulk_update(known, ["pin_hash"], batch_size=1000)
-    AuditEntry.objects.bulk_create(
-        [entry(by=plan.by, action="account.pin_set", subject=f"user/{user.pk}") for user in known]
-    )
+    record_all([entry(by=plan.by, action="account.pin_set", subject=f"user/{user.pk}") for user in known])
 
 
 def pairing_slip(code: str, row: PairingCode, place: str) -> Slip:

@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from dabai.access import codes, queries, rules
 from dabai.access.actions import record
 from dabai.access.keys import device_secret, make_device_secret, newest_sealing_key
+from dabai.access.login import count_wrong_pin
 from dabai.access.models import Device, SealingKey, SignOnFailure, User
 from dabai.access.queries import DeviceContext
 from dabai.access.rules import SHIFT, Role
@@ -135,26 +136,9 @@ def wait(failed: dict[str, SignOnFailure], counted: Counted) -> int:
     return longest
 
 
-COUNT = """
-INSERT INTO access_sign_on_failure AS f (subject, since, count)
-SELECT one, %(now)s, 1 FROM unnest(%(subjects)s::text[]) AS one ORDER BY one
-ON CONFLICT (subject) DO UPDATE
-SET count = CASE WHEN f.since <= %(begin)s THEN 1 ELSE f.count + 1 END,
-    since = CASE WHEN f.since <= %(begin)s THEN excluded.since ELSE f.since END
-"""
-FORGET = """
-DELETE FROM access_sign_on_failure WHERE subject IN (
-    SELECT subject FROM access_sign_on_failure WHERE since <= %(begin)s FOR UPDATE SKIP LOCKED)
-"""
-
-
 def fail(device: DeviceContext, user: User, counted: Counted) -> None:
-    """Count a wrong PIN and write it down; what nobody waits for any more is swept out."""
-    now = datetime.now(UTC)
-    values = {"now": now, "begin": now - WINDOW, "subjects": list(counted)}
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT, values)
-        cursor.execute(FORGET, values)
+    """Count a wrong PIN and write it down."""
+    count_wrong_pin(counted, WINDOW)
     tell("device.sign_on_failed", device, user, {"reason": "pin"})
 
 
