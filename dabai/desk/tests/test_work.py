@@ -11,13 +11,14 @@ from dabai.access.actions import first_admin_link, issue_pairing_code, pair_devi
 from dabai.access.codes import is_pin
 from dabai.access.models import AuditEntry, Device, User
 from dabai.figures.models import Bulletin
-from dabai.journal.models import Attention, Entry, Kept
+from dabai.journal.models import Attention, Entry, EntryFlag, Kept
 from dabai.people import background
 from dabai.people.models import Import
 from dabai.registry import settle_down
 from dabai.testing.models import Result, Round, Tube
 from dabai.testing.worklists import waiting_counts
 from dabai.testkit.cast import PASSWORD
+from dabai.testkit.field import deliver, fact
 from dabai.testkit.residents import HEADER, resident_rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -323,6 +324,19 @@ def test_a_record_that_was_not_so_is_withdrawn_and_stays_on_the_line(as_, scene)
     assert Tube.objects.get(operation=scene.drill.id, tube=tube).samples == before - 1
     assert "已撤回" in said(manager.get(f"/tubes/{tube}/"))
     assert as_("commander").post(link, {"reason": "x"}).status_code == 403
+
+
+def test_what_was_odd_about_a_record_stands_on_its_line(as_, scene):
+    manager, tube = as_("round_manager"), scene.used[0]
+    assert "设备已停用" not in said(manager.get(f"/tubes/{tube}/"))
+    phone = scene.phone(7)
+    phone.flags = EntryFlag.REVOKED_DEVICE | EntryFlag.ACTOR_UNKNOWN
+    body = {"round": scene.round.pk, "site": scene.drill.points[0].pk, "tube": tube, "reason": "破损"}
+    told = fact("testing.tube_voided", body, at=scene.at(1))
+    phone.areas = (str(scene.drill.district),)
+    assert [one.verdict for one in deliver(phone, [told])] == ["accepted"]
+    page = said(manager.get(f"/tubes/{tube}/"))
+    assert ("设备已停用" in page, "不认识登录的人" in page) == (True, True)
 
 
 def test_a_released_result_is_corrected_by_somebody_else(as_, scene):

@@ -8,6 +8,7 @@ from django.urls import reverse
 from dabai.access.guard import access_of
 from dabai.access.rules import Permission
 from dabai.desk.shell import detail_name, fact_name, text
+from dabai.journal.models import EntryFlag
 from dabai.kernel.words import known
 from dabai.testing.timelines import Event
 
@@ -70,6 +71,7 @@ def shown_event(request: HttpRequest, event: Event) -> dict[str, Any]:
         "tone": TONES.get(event.kind, ""),
         "name": fact_name(request, event.kind),
         "details": [one for key in SHOWN if (one := detail(request, event, key))],
+        "flags": [text(request, f"journal.flag.{flag.name.lower()}") for flag in EntryFlag if event.flags & flag],
         "person": reverse("desk:person", args=[event.person]) if event.person and event.who else "",
         "merge": event.fact if merge else None,
         "withdraw": event.fact if may_withdraw else None,
