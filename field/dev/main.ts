@@ -6,7 +6,7 @@ import App from '@/App.vue'
 import { makeCodes, residentCode } from '@/core/rules/codes'
 import { checkDigit } from '@/core/rules/documents'
 import { router } from '@/router'
-import { useOutbox, useSession, useSettings, useSync, useTube } from '@/state'
+import { useOutbox, useSession, useSettings, useSlice, useSync, useTube } from '@/state'
 import { boot } from '@/state/phone'
 import vectors from '../../contract/vectors/pools.json'
 import { FakeServer, PIN, tokenOf } from '../tests/server'
@@ -91,6 +91,7 @@ Object.assign(window, {
     router,
     nextTick,
     tube: useTube(),
+    slice: useSlice(),
     outbox: useOutbox(),
     session,
   },
