@@ -15,6 +15,7 @@ from django.db import connection
 from dabai.testing.models import DecisionKind, Outcome
 
 NIL = UUID(int=0)
+LAST = UUID(int=2**128 - 1)
 STATES = ("to_review", "to_release")
 
 IN_FORCE = "NOT EXISTS (SELECT 1 FROM journal_withdrawal w WHERE w.district = {0}.district AND w.target = {0}.id)"
@@ -25,11 +26,11 @@ REVIEWS = f"""
     WHERE a.district = r.district AND a.result = r.id AND a.actor IS NOT NULL AND a.actor IS DISTINCT FROM r.actor
      AND a.kind IN ({DecisionKind.APPROVED.value}, {DecisionKind.RETURNED.value}) AND {IN_FORCE.format("a")}"""
 REVIEW = f"SELECT a.kind {REVIEWS} ORDER BY a.happened_at DESC, a.id DESC LIMIT 1"
-NOT_REVIEWED = f"NOT EXISTS (SELECT 1 {REVIEWS})"
+NOT_REVIEWED = f"NOT EXISTS (SELECT 1 {REVIEWS} AND a.result > %(after)s AND a.result <= %(upto)s)"
 NOT_RELEASED = f"""NOT EXISTS (
     SELECT 1 FROM testing_result_decision d
-    WHERE d.district = r.district AND d.result = r.id AND d.kind = {DecisionKind.RELEASED.value}
-     AND {IN_FORCE.format("d")})"""  # noqa: S608 - constants only
+    WHERE d.district = r.district AND d.result = r.id AND d.result > %(after)s AND d.result <= %(upto)s
+     AND d.kind = {DecisionKind.RELEASED.value} AND {IN_FORCE.format("d")})"""  # noqa: S608 - constants only
 # What is open of a result, and what must have been done to it before.
 WAITS = {
     "to_review": (NOT_REVIEWED, "true"),
@@ -57,33 +58,43 @@ class WaitingResult:
 
 COLUMNS = """r.id, r.tube, r.outcome, r.happened_at, r.run, r.ct::text, r.lab, r.actor, coalesce(u.display_name, ''),
  coalesce(t.people, 0), coalesce(t.single, false), coalesce(t.contested, false)"""
-ASKED = f"""r.district = %(district)s AND r.operation = %(operation)s
+ASKED = f"""r.district = %(district)s AND r.operation = %(operation)s AND r.id > %(after)s AND r.id <= %(upto)s
  AND (%(lab)s::int IS NULL OR r.lab = %(lab)s) AND (%(outcome)s::int IS NULL OR r.outcome = %(outcome)s)
  AND {IN_FORCE.format("r")}"""
 
 
-def counted(state: str) -> str:
-    """How many are on the list of one state. What is open is a set difference; what was done is asked of the rest."""
+def waiting(state: str) -> str:
+    """The results of one state. What is open is a set difference; what was done before is asked of the rest."""
     is_open, is_done = WAITS[state]
     return f"""
-SELECT count(*) FROM (SELECT r.* FROM testing_result r WHERE {ASKED} AND {is_open} OFFSET 0) r
+SELECT r.* FROM (SELECT r.* FROM testing_result r WHERE {ASKED} AND {is_open} OFFSET 0) r
 WHERE {is_done}"""  # noqa: S608 - constants only
 
 
-def listed(state: str) -> str:
-    """A page of the list of one state.
+def counted(state: str) -> str:
+    """How many are on the list of one state."""
+    return f"SELECT count(*) FROM ({waiting(state)}) r"  # noqa: S608 - constants only
 
-    Results are asked one by one (``SELECT NOT EXISTS`` can't become a join) in the order of their ids until the page is
-    full, and only then is their tube looked for: the planner, who thinks that nearly nothing or nearly everything
-    waits, would read all results and all tubes for each page.
+
+def listed(state: str) -> str:
+    """A page of the list of one state, with what is known of the tubes: each is looked up by itself, because the
+    planner, who takes nearly nothing for waiting, would read all tubes for each result on the page.
     """
-    is_open, is_done = WAITS[state]
     return f"""
-SELECT {COLUMNS} FROM (
- SELECT r.* FROM testing_result r WHERE {ASKED} AND r.id > %(after)s AND (SELECT {is_open}) AND {is_done}
- ORDER BY r.id LIMIT %(limit)s) r
-LEFT JOIN testing_tube t ON t.district = r.district AND t.operation = r.operation AND t.tube = r.tube
+SELECT {COLUMNS} FROM ({waiting(state)} ORDER BY r.id LIMIT %(limit)s) r
+LEFT JOIN LATERAL (
+ SELECT t.* FROM testing_tube t
+ WHERE t.district = r.district AND t.operation = r.operation AND t.tube = r.tube OFFSET 0) t ON true
 LEFT JOIN access_user u ON u.id = r.actor ORDER BY r.id"""  # noqa: S608 - constants only
+
+
+# Most results of an operation have long been released, so a page is looked for in stretches of the results by id, each
+# several times as long as the one before: as one, every page would go through all of them.
+STRETCH = 2_000
+TIMES = 4
+END_OF_STRETCH = """
+SELECT id FROM testing_result WHERE district = %(district)s AND id > %(after)s
+ORDER BY id OFFSET %(stretch)s LIMIT 1"""
 
 
 def waiting_results(
@@ -96,11 +107,20 @@ def waiting_results(
     after: UUID | None = None,
     limit: int = 100,
 ) -> list[WaitingResult]:
-    """Readings that wait, by id (which begins with the time for results read one by one). One statement."""
+    """Readings that wait, by id (which begins with the time for results read one by one). Two statements for each
+    stretch of results that has to be gone through.
+    """
+    values = given(district, operation, lab, outcome)
+    start, stretch, found = after or NIL, max(STRETCH, TIMES * limit), list[WaitingResult]()
     with connection.cursor() as cursor:
-        values = given(district, operation, lab, outcome) | {"after": after or NIL, "limit": limit}
-        cursor.execute(listed(state), values)
-        return [row_of(row) for row in cursor.fetchall()]
+        while start < LAST and len(found) < limit:
+            cursor.execute(END_OF_STRETCH, {"district": district, "after": start, "stretch": stretch})
+            row = cursor.fetchone()
+            upto = row[0] if row else LAST
+            cursor.execute(listed(state), values | {"after": start, "upto": upto, "limit": limit - len(found)})
+            found += [row_of(row) for row in cursor.fetchall()]
+            start, stretch = upto, stretch * TIMES
+    return found
 
 
 def waiting_counts(*, district: int, operation: int, lab: int | None = None) -> dict[str, int]:
@@ -108,7 +128,7 @@ def waiting_counts(*, district: int, operation: int, lab: int | None = None) -> 
     counts = {}
     with connection.cursor() as cursor:
         for state in STATES:
-            cursor.execute(counted(state), given(district, operation, lab, ""))
+            cursor.execute(counted(state), given(district, operation, lab, "") | {"after": NIL, "upto": LAST})
             counts[state] = cursor.fetchone()[0]
     return counts
 

@@ -16,7 +16,7 @@ from dabai.kernel.codes import make_tube_codes
 from dabai.kernel.ids import uuid7
 from dabai.kernel.refusal import Refusal
 from dabai.registry import settle_down
-from dabai.testing import laboratory, resultfiles
+from dabai.testing import laboratory, resultfiles, worklists
 from dabai.testing.models import ColumnMapping, Result, ResultDecision, ResultFile, Tube, TubeState
 from dabai.testing.queries import result_versions
 from dabai.testing.resultfiles import Choices
@@ -223,3 +223,20 @@ def test_a_correction_needs_a_reason_an_outcome_and_another_person(drill, cast):
         laboratory.correct(
             operation=drill.id, by=cast.round_manager.user, result=others, outcome="positive", reason="x"
         )
+
+
+def test_a_page_is_found_behind_any_number_of_results_that_do_not_wait(drill, cast, monkeypatch):
+    monkeypatch.setattr(worklists, "STRETCH", 1)
+    monkeypatch.setattr(worklists, "TIMES", 1)
+    upload(drill, cast.lab_technician.user, *(row(number) for number in range(12)))
+    ids = waiting(drill, "to_review")
+    assert ids == sorted(Result.objects.values_list("id", flat=True))
+    reviewed = [*ids[:5], ids[7]]
+    laboratory.review(by=cast.lab_reviewer.user, operation=drill.id, results=reviewed)
+    asked = {"district": drill.district, "operation": drill.id, "limit": 2}
+    found: dict[str, list[UUID]] = {state: [] for state in worklists.STATES}
+    for state, listed in found.items():
+        while page := waiting_results(**asked, state=state, after=listed[-1] if listed else None):
+            listed += [one.id for one in page]
+    assert found == {"to_review": [one for one in ids if one not in reviewed], "to_release": reviewed}
+    assert worklists.waiting_counts(district=drill.district, operation=drill.id) == {"to_review": 6, "to_release": 6}
