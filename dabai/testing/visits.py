@@ -100,6 +100,7 @@ FROM (
     SELECT a.area, a.round, d.* FROM (
         SELECT g.area, r.round FROM unnest(%(leaves)s::text[]) AS g(area)
         CROSS JOIN unnest(%(rounds)s::int[]) AS r(round)
+        ORDER BY g.area -- so that the nested loop ends with the page
     ) a CROSS JOIN LATERAL (
         SELECT d.building, coalesce(h.unit, '') AS unit, d.person, coalesce(i.canonical, d.person) AS canonical,
             coalesce(h.estate, '') AS estate, coalesce(p."group", d."group") AS "group",
