@@ -14,18 +14,25 @@ from django.db import connection
 
 from dabai.access.queries import DeviceContext
 from dabai.journal.door import kinds
+from dabai.journal.facts import KINDS
 from dabai.journal.models import Verdict
 from dabai.kernel import clock
 
 LEVEL = 1
 WINDOW = 20_000
+FACT_WITHDRAWN = next(kind.number for kind in KINDS if kind.name == "journal.fact_withdrawn")
 
-ENTRIES = """
+# A withdrawal belongs to no place: it is for those whom its target is for, as soon as that is known.
+ENTRIES = f"""
 SELECT e.seq, e.id, e.kind, e.verdict, e.flags, e.device, e.site, e.happened_at FROM journal_entry e
 WHERE e.district = %(district)s AND e.seq > %(seq)s AND e.seq <= %(upto)s AND e.operation = %(operation)s
-  AND (e.site = ANY(%(sites)s) OR e.area LIKE ANY(%(areas)s) OR e.device = %(device)s)
+  AND (e.site = ANY(%(sites)s) OR e.area LIKE ANY(%(areas)s) OR e.device = %(device)s
+       OR (e.kind = {FACT_WITHDRAWN} AND EXISTS (
+            SELECT FROM journal_withdrawal w JOIN journal_entry t ON t.district = w.district AND t.id = w.target
+            WHERE w.district = e.district AND w.id = e.id
+              AND (t.site = ANY(%(sites)s) OR t.area LIKE ANY(%(areas)s) OR t.device = %(device)s))))
 ORDER BY e.seq LIMIT %(limit)s
-"""
+"""  # noqa: S608 - constants only
 CASES = """
 SELECT a.seq, a.code, a.subject, a.state, a.facts, a.site, a.round FROM journal_attention a
 WHERE a.district = %(district)s AND a.operation = %(operation)s AND a.seq > %(seq)s AND a.seq <= %(upto)s

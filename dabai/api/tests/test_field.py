@@ -155,6 +155,18 @@ def test_changes_say_who_was_swabbed_and_what_was_withdrawn(
     assert not {"samples", "withdrawn"} & set(told["entries"][0])
 
 
+def test_a_withdrawal_is_told_to_those_whom_its_fact_was_told(
+    phone: Client, drill: PreparedOperation, running: Round
+) -> None:
+    mine, elsewhere = swab(drill, running, uuid7()), swab(drill, running, uuid7(), 1)
+    facts = [mine, elsewhere]
+    facts += [fact("journal.fact_withdrawn", {"target": one["id"], "reason": "记错"}, at=START) for one in facts]
+    deliver(AnyPhone(drill.district, drill.id), facts)
+    told = read(phone, "/api/v1/changes")
+    assert [one["id"] for one in told["entries"]] == [mine["id"], facts[2]["id"]]
+    assert told["withdrawn"] == [mine["id"]]
+
+
 def test_a_sample_names_the_canonical_person(phone: Client, drill: PreparedOperation, running: Round) -> None:
     late, canonical = uuid7(), UUID(int=5)
     Identity.objects.create(district=drill.district, operation=drill.id, person=late, canonical=canonical)
