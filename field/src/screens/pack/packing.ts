@@ -2,7 +2,7 @@
  * The packer's desk as plain rules: what is in which bag and box, what is wrong with the code in the hand, and what the system knows that
  * the rack does not show. No Vue here.
  */
-import { canStore, cleanCode, ownKind } from '@/core/rules/codes'
+import { canStore, cleanCode, ownKind, whatIs } from '@/core/rules/codes'
 import type { OutboxItem } from '@/core/types'
 
 /** Tubes in a bag, where the round does not say. */
@@ -38,13 +38,20 @@ export type BagScan =
   | { what: 'bag'; code: string }
   | { what: 'again' | 'bagged' | 'full' | 'box' | 'unreadable'; code: string; where?: string }
 
+/** Whether a text may be what is printed on a tube; a web address, a resident's or a hand-over code is not. */
+export function couldBeTube(text: string): boolean {
+  const code = cleanCode(text)
+  const what = whatIs(text)
+  return canStore(code) && !code.includes('//') && (what === 'tube' || what === 'unknown')
+}
+
 /** What a code scanned over the open bag means. `where` tells in which bag a tube lies already. */
 export function scanForBag(text: string, bag: Bag, bagged: ReadonlyMap<string, string>, size = BAG_SIZE): BagScan {
   const code = cleanCode(text)
-  if (!canStore(code)) return { what: 'unreadable', code }
   const kind = ownKind(code)
   if (kind === 'box') return { what: 'box', code }
   if (kind === 'bag') return { what: 'bag', code }
+  if (!couldBeTube(text)) return { what: 'unreadable', code }
   if (bag.tubes.includes(code)) return { what: 'again', code }
   const where = bagged.get(code)
   if (where !== undefined) return { what: 'bagged', code, where }
