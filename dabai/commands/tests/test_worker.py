@@ -12,7 +12,7 @@ from dabai.commands.worker import BUSY_CELLS, Cells, most_marks
         (6000, 6000, 6.0, 1000),  # too long: a second's worth next time
         (1000, 1000, 0.25, 4000),
         (1000, 1000, 0.1, 6000),  # never more than the ceiling
-        (6000, 6000, 60.0, 500),  # nor so few that the turn itself costs most
+        (6000, 6000, 60.0, 1000),  # nor so few that the turn itself costs most
         (1000, 20, 0.03, 1000),  # a small turn tells nothing of a large one
     ],
 )
