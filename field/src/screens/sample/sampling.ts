@@ -122,6 +122,8 @@ export function useSampling() {
   /** Somebody who waits for a tube of their own. */
   const waiting = shallowRef<{ who: Swabbed; name: string } | null>(null)
   const sealed = shallowRef<{ code: string; people: number; at: number } | null>(null)
+  /** The tube that was left for somebody's own, and is gone on with afterwards. */
+  let resume: string | null = null
   let count = 0
   let quiet: ReturnType<typeof setTimeout> | undefined
 
@@ -194,16 +196,17 @@ export function useSampling() {
       tell('soft')
       return say('done', t('sample.same_tube'))
     }
-    if (now && tube.count.value > 0) {
+    if (now && tube.count.value > 0 && waiting.value === null) {
       ask.value = { kind: 'seal', next: code }
       return tell(tube.full.value ? 'accept' : 'warn', ...(tube.full.value ? [] : (['short'] as const)))
     }
-    if (now) await tube.putAway()
+    if (now && tube.count.value === 0) await tube.putAway()
     await openTube(code, false)
   }
 
   async function openTube(code: string, confirmed: boolean): Promise<void> {
     const single = waiting.value !== null
+    const left = tube.count.value > 0 ? tube.tube.value : null
     let opening
     try {
       opening = await tube.open(code, { confirmed, single })
@@ -225,6 +228,7 @@ export function useSampling() {
     ask.value = null
     undoable.value = null
     sealed.value = null
+    resume = left
     const next = waiting.value
     waiting.value = null
     if (first) {
@@ -242,8 +246,9 @@ export function useSampling() {
     const row = await slice.find(number)
     if (row) return takePerson({ row })
     if (!needTube()) return
+    const name = ask.value?.kind === 'register' ? ask.value.name : ''
     tell('warn', 'register')
-    ask.value = { kind: 'register', number, name: '' }
+    ask.value = { kind: 'register', number, name }
   }
 
   function needTube(): boolean {
@@ -255,6 +260,11 @@ export function useSampling() {
 
   async function takePerson(who: Swabbed): Promise<void> {
     if (!needTube()) return
+    if (ask.value?.kind === 'register' && !('unknown' in who)) {
+      // Somebody stands half written down; the next one waits.
+      tell('refuse', 'register')
+      return
+    }
     const found = tube.check(who)
     const has = (code: Warning['code']): boolean => found.some((one) => one.code === code)
     if (has('same_person_again') || has('in_tube_already')) {
@@ -278,6 +288,7 @@ export function useSampling() {
 
   /** The swab has happened: it is written, whatever there is to say about it. */
   async function write(who: Swabbed): Promise<void> {
+    waiting.value = null
     const added = await tube.add(who)
     ask.value = null
     undoable.value = { sample: added.sample, until: Date.now() + UNDO_MS }
@@ -325,7 +336,8 @@ export function useSampling() {
       const open = ask.value
       if (open?.kind !== 'single') return
       waiting.value = { who: open.who, name: open.name }
-      ask.value = tube.count.value > 0 ? { kind: 'seal', next: null } : null
+      ask.value = null
+      say('warn', t('single.scan_new', { name: open.name }))
     },
     seal: (reason: string, next: string | null) =>
       inTurn(async () => {
@@ -338,6 +350,12 @@ export function useSampling() {
         said.value = null
         sealed.value = { code, people, at: Date.now() }
         if (next) return openTube(next, false)
+        if (resume) {
+          const back = resume
+          resume = null
+          await tube.open(back, { confirmed: true })
+          say('done', t('single.back', { tube: back }))
+        }
         tell('done', 'sealed')
       }),
     undo: (sample?: string, reason?: string) =>

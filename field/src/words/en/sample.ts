@@ -119,6 +119,7 @@ export default {
   'single.other': 'Somebody else first',
   'single.scan_new': 'Scan a fresh tube for {name} alone',
 
+  'single.back': 'Sealed; going on with {tube}',
   'move.title': 'Move to another tube',
   'move.text': '{name} (ends in {four}) is really in which tube?',
   'move.to': 'The real tube',

@@ -119,6 +119,7 @@ export default {
   'single.other': '先采下一位',
   'single.scan_new': '请扫一支新管，只采 {name} 一人',
 
+  'single.back': '单采已封，回到 {tube}',
   'move.title': '移到别的管',
   'move.text': '{name}（尾号 {four}）实际采进了哪一管？',
   'move.to': '实际的管码',
