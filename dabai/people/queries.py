@@ -17,11 +17,9 @@ from dabai.access.keys import KeyRing, ring
 from dabai.access.queries import operation_row
 from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
+from dabai.people.masks import mask_name, mask_number, mask_phone
 from dabai.people.models import Identity, Import, ListedPerson, Person, StagedRow
 from dabai.people.rules import (
-    mask_name,
-    mask_number,
-    mask_phone,
     normalise_name,
     normalise_phone,
     possible_keys,

@@ -37,8 +37,9 @@ from dabai.access.queries import DeviceContext
 from dabai.journal.feed import in_force
 from dabai.kernel import areas, clock
 from dabai.kernel.refusal import Refusal
+from dabai.people.masks import mask_name
 from dabai.people.queries import CORRECTIONS, rows
-from dabai.people.rules import Document, DocumentKind, mask_name, normalise_document
+from dabai.people.rules import Document, DocumentKind, normalise_document
 from dabai.places.models import Site, SiteKind
 
 LEVEL = 1

@@ -23,12 +23,10 @@ from dabai.kernel.codes import (
     resident_code,
 )
 from dabai.kernel.refusal import Refusal
+from dabai.people.masks import mask_name, mask_number, mask_phone
 from dabai.people.rules import (
     clean_number,
     guess_kind,
-    mask_name,
-    mask_number,
-    mask_phone,
     normalise_document,
     normalise_name,
     normalise_phone,

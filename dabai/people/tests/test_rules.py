@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dabai.kernel.refusal import Refusal
+from dabai.people.masks import mask_name, mask_number, mask_phone
 from dabai.people.rules import (
     AGE_BANDS,
     Document,
@@ -25,9 +26,6 @@ from dabai.people.rules import (
     duplicate_score,
     guess_kind,
     kind_from_text,
-    mask_name,
-    mask_number,
-    mask_phone,
     normalise_document,
     normalise_name,
     normalise_phone,
