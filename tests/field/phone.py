@@ -42,6 +42,13 @@ class Phone:
 
     # ---- coming to work
 
+    def at_work(self, shift: Mapping[str, Any], who: str, code: str = "", **place: Any) -> "Phone":
+        """Paired, signed on, and able to work without a network."""
+        self.pair(shift["codes"][code or who])
+        self.sign_on(shift["workers"][who], **place)
+        self.ready()
+        return self
+
     def go(self, path: str = "/") -> None:
         """Open a screen of the app by its address."""
         self.page.goto(f"/field/#{path}")

@@ -9,15 +9,6 @@ from tests.field.phone import Phone
 from tests.field.words import like, t
 
 
-def at_work(phone, shift: dict[str, Any], who: str, **place: Any) -> Phone:
-    """Paired, signed on, and able to work without a network."""
-    taken: Phone = phone()
-    taken.pair(shift["codes"][who])
-    taken.sign_on(shift["workers"][who], **place)
-    taken.ready()
-    return taken
-
-
 def sample(nurse: Phone, shift: dict[str, Any]) -> int:
     """Two tubes: one full by residents' codes, one of four by ID card, a fifth taken out again. How many people."""
     people = shift["people"]
@@ -42,6 +33,7 @@ def pack(packer: Phone, shift: dict[str, Any]) -> None:
         expect(packer.page.get_by_role("button", name=code)).to_be_visible()
     packer.page.get_by_role("button", name=t("pack.close"), exact=True).click()
     packer.count_by_hand(2)
+    packer.page.get_by_role("navigation").get_by_role("button", name=t("pack.box")).click()
     packer.scan(shift["boxes"][0])
     packer.page.get_by_role("button", name=t("pack.pack"), exact=True).click()
     packer.page.get_by_label(t("pack.seal")).fill("S001")
@@ -76,10 +68,10 @@ def receive(lab: Phone, code: str) -> None:
 
 
 def test_a_whole_shift_with_four_phones(server, phone, shift: dict[str, Any], tmp_path: Path) -> None:
-    nurse = at_work(phone, shift, "sampler", station=1)
-    packer = at_work(phone, shift, "packer")
-    courier = at_work(phone, shift, "courier", place=shift["site"]["name"])
-    lab = at_work(phone, shift, "lab")
+    nurse = phone().at_work(shift, "sampler", station=1)
+    packer = phone().at_work(shift, "packer")
+    courier = phone().at_work(shift, "courier", place=shift["site"]["name"])
+    lab = phone().at_work(shift, "lab")
     everybody = (nurse, packer, courier, lab)
     for one in everybody:
         one.offline()
