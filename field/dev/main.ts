@@ -62,7 +62,7 @@ server.reference = {
   rounds: [
     {
       id: 1, number: 1, name: '第一轮', pool_size: Number(query.get('pool') ?? 10), state: 'running', starts_at: null, ends_at: null,
-      codes: { tube_pattern: null }, pooling: vectors.pooling, open_minutes: 60,
+      codes: { tube_pattern: null }, pooling: vectors.pooling, open_minutes: Number(query.get('minutes') ?? 60),
     },
   ],
   sites: [

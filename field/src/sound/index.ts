@@ -153,7 +153,7 @@ export function signal(tone: Tone, ...clips: Clip[]): void {
   if (clips.length) void speak(clips, length + 0.04, settings.volume)
 }
 
-/** The clip of a number, if there is one. */
+/** The clip of a number, if there is one and counts are to be spoken. */
 export function numberClip(n: number): Clip[] {
-  return n >= 1 && n <= 20 ? [`n${n}` as Clip] : []
+  return useSettings().settings.speakCount && n >= 1 && n <= 20 ? [`n${n}` as Clip] : []
 }
