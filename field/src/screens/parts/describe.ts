@@ -1,5 +1,5 @@
 /** One line about a fact, from the copy that this phone keeps for its own display. */
-import type { OutboxItem } from '@/state'
+import { useForms, useSettings, type OutboxItem } from '@/state'
 import type { IconName } from '@/ui/Icon.vue'
 import { t, word } from '@/words'
 
@@ -27,8 +27,23 @@ export const nameOf = (kind: string): string => {
   return known === kind ? (kind.split('.').at(-1) ?? kind) : known
 }
 
+const PLACES = new Set(['round', 'site', 'station', 'lab', 'person'])
 const text = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '')
 const size = (value: unknown): number => (Array.isArray(value) ? value.length : 0)
+
+/** The first answers of a form, with what they answer; not the place, which is the same for all. */
+function answers(kind: string, body: Record<string, unknown>): string[] {
+  const form = useForms().form(kind)
+  const { language } = useSettings().settings
+  return Object.entries(body)
+    .filter(([name, value]) => !form?.fields[name]?.fill && !PLACES.has(name) && text(value) !== '')
+    .map(([name, value]) => {
+      const field = form?.fields[name]
+      return [field?.label[language], field?.options?.[text(value)]?.[language] ?? text(value)].filter(Boolean).join(' ')
+    })
+    .filter((one) => one.length < 60)
+    .slice(0, 3)
+}
 
 /** Codes and counts, masked names; nothing where the copy is sealed or gone. */
 export function describe(item: Pick<OutboxItem, 'kind' | 'body' | 'note' | 'tube'>): string {
@@ -64,6 +79,6 @@ export function describe(item: Pick<OutboxItem, 'kind' | 'body' | 'note' | 'tube
     case 'journal.fact_withdrawn':
       return text(body['reason'])
     default:
-      return join(item.tube ?? '', ...Object.values(body).map(text).filter((one) => one && one.length < 40).slice(0, 3))
+      return join(item.tube ?? '', ...answers(item.kind, body)) || t('outbox.saved')
   }
 }
