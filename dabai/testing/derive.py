@@ -316,7 +316,8 @@ changed AS (
     (array_agg(kind ORDER BY happened_at DESC, id DESC)
       FILTER (WHERE kind IN ({ChangeKind.EXCUSED.value}, {ChangeKind.EXEMPT.value})))[1] AS excused,
     (array_agg(kind ORDER BY happened_at DESC, id DESC)
-      FILTER (WHERE kind IN ({ChangeKind.REFUSED.value}, {ChangeKind.ABSENT.value})))[1] AS attempt,
+      FILTER (WHERE kind IN ({ChangeKind.REFUSED.value}, {ChangeKind.ABSENT.value}, {ChangeKind.MOVED.value})))[1]
+      AS attempt,
     (array_agg(area ORDER BY happened_at, id))[1] AS spoken_of
   FROM change GROUP BY round, person),
 whole AS (

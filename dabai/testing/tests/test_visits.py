@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from dabai.kernel.ids import uuid7
 from dabai.people.models import Household, Person
 from dabai.people.rules import KeyGroup
+from dabai.registry import settle_down
 from dabai.testing import visits as doors
-from dabai.testing.models import ChangeKind, RosterChange, RoundState
+from dabai.testing.models import ChangeKind, Coverage, RosterChange, RoundState
 from dabai.testing.visits import ATTEMPTS, Visit, VisitKey, running_rounds, visits
 from dabai.testkit.cast import make_cast
 from dabai.testkit.district import PreparedOperation
@@ -230,3 +231,14 @@ def test_moved_and_the_next_visit_are_stored_and_shown(rows: Rows) -> None:
     (one,) = page(rows)
     assert (one.attempts, one.last_outcome, one.next_visit) == (2, "absent", STARTS + timedelta(days=1))
     assert set(ATTEMPTS) == {ChangeKind.REFUSED, ChangeKind.ABSENT, ChangeKind.MOVED}
+
+
+def test_moved_counts_as_an_attempt_and_never_as_excused(rows: Rows) -> None:
+    listed(rows, 1)
+    body = {"round": rows.round.pk, "area": A, "person": str(person(1)), "reason": "邻居说已搬走", "outcome": "moved"}
+    deliver(AnyPhone(rows.drill.district, rows.drill.id), [fact("testing.not_sampled", body, at=START)])
+    settle_down()
+    covered = Coverage.objects.get()
+    assert (covered.attempt, covered.excused, covered.removed) == (ChangeKind.MOVED, None, False)
+    (one,) = page(rows, everybody=False)
+    assert one.tags == ("again", "outstanding")
