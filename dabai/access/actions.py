@@ -17,7 +17,6 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from dabai.access import chain, codes, queries, rules
-from dabai.access.keys import device_secret as device_secret
 from dabai.access.models import (
     ApiToken,
     Assignment,
