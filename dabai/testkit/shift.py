@@ -4,6 +4,8 @@
 
     python -m dabai.testkit.shift new 240         a drill of its own with so many residents
     python -m dabai.testkit.shift join 7          a round to try out in operation 7, at the point with most residents
+    python -m dabai.testkit.shift lose 7          what happens to people: the phone of operation 7 that was paired last
+    python -m dabai.testkit.shift forget nurse    is lost, and somebody forgets a PIN and gets another
 
 Prints one JSON object: where and what is worked on, codes that pair phones, log-ins with their PINs, people with what
 stands on their cards, and labels for tubes, bags and boxes. The whole of it is made up, and a secret all the same: it
@@ -86,6 +88,25 @@ def join(operation: int) -> dict[str, Any]:
     }
 
 
+def lose(operation: int) -> dict[str, Any]:
+    """The phone of an operation that was paired last is reported lost."""
+    from dabai.access import actions as access
+    from dabai.access.models import Device
+
+    device = Device.objects.filter(operation=operation).order_by("paired_at").last()
+    assert device is not None
+    access.revoke_device(device=device, by=None, reason="丢失", lost=True)
+    return {"device": str(device.pk)}
+
+
+def forget(login: str) -> dict[str, Any]:
+    """Somebody has forgotten their PIN, and the desk gives them another."""
+    from dabai.access import actions as access
+    from dabai.access.models import User
+
+    return {"login": login, "pin": access.reset_pin(user=User.objects.get(username=login), by=None)}
+
+
 def bring(operation: int, district: int, community: str, count: int) -> None:
     """Residents of one community, from a list as districts have them."""
     from dabai.people import actions, imports
@@ -154,8 +175,9 @@ def shared(operation: int, running: Any, area: str) -> dict[str, Any]:
 def main(words: list[str]) -> None:
     """Prepare and print."""
     django.setup()
-    what, number = words
-    sys.stdout.write(json.dumps({"new": new, "join": join}[what](int(number)), ensure_ascii=False))
+    what, of = words
+    told = forget(of) if what == "forget" else {"new": new, "join": join, "lose": lose}[what](int(of))
+    sys.stdout.write(json.dumps(told, ensure_ascii=False))
 
 
 if __name__ == "__main__":

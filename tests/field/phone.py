@@ -100,9 +100,9 @@ class Phone:
         expect(home).to_be_visible()
 
     def unlock(self, pin: str) -> None:
-        """The known worker comes back."""
+        """The known worker comes back, to where they were."""
         self.type_pin(pin)
-        self.choose()
+        expect(self.pin_pad()).to_be_hidden()
 
     # ---- hands and eyes
 
