@@ -24,7 +24,8 @@ function closure(start) {
     found.add(file)
     if (!file.endsWith('.js')) return
     const text = readFileSync(join(dist, file), 'utf8')
-    for (const [, path] of text.matchAll(/(?:from|import)\s*"(\.\.?\/[^"]+\.js)"/g)) visit(normalize(join(dirname(file), path)))
+    for (const [, path] of text.matchAll(/(?:from|import)\s*"(\.\.?\/[^"]+\.js)"/g))
+      visit(normalize(join(dirname(file), path)))
   }
   start.forEach(visit)
   return found
@@ -40,12 +41,15 @@ const weigh = (files) => [...files].reduce((sum, file) => sum + gzipped(file), 0
 let heaviest = weigh(shell)
 console.log(`shell ${(heaviest / 1024).toFixed(1)} KiB`)
 for (const name of FIRST) {
-  const own = assets.filter((file) => file.startsWith(`${name}-`) && /\.(js|css)$/.test(file)).map((file) => `assets/${file}`)
+  const own = assets
+    .filter((file) => file.startsWith(`${name}-`) && /\.(js|css)$/.test(file))
+    .map((file) => `assets/${file}`)
   const all = closure(own)
   // Styles of shared parts are named in the list that the lazy import carries; by name they go with their script.
   for (const file of [...all]) {
     const stem = file.replace(/^assets\//, '').replace(/-[^-]*\.js$/, '')
-    for (const css of assets.filter((one) => one.endsWith('.css') && one.startsWith(`${stem}-`))) all.add(`assets/${css}`)
+    for (const css of assets.filter((one) => one.endsWith('.css') && one.startsWith(`${stem}-`)))
+      all.add(`assets/${css}`)
   }
   const weight = weigh(new Set([...shell, ...all]))
   console.log(`with ${name} ${(weight / 1024).toFixed(1)} KiB`)

@@ -1,4 +1,10 @@
-import { createMemoryHistory, createRouter, createWebHashHistory, type RouteLocationRaw, type RouteRecordRaw } from 'vue-router'
+import {
+  createMemoryHistory,
+  createRouter,
+  createWebHashHistory,
+  type RouteLocationRaw,
+  type RouteRecordRaw,
+} from 'vue-router'
 import { useSession } from '@/state'
 
 /** Screens that a phone shows before anybody has signed on. */

@@ -1,3 +1,4 @@
+import { Dexie } from 'dexie'
 import { describe, expect, it } from 'vitest'
 import { uuid7 } from '@/core/clock'
 import { FieldDb } from '@/core/db'
@@ -9,9 +10,14 @@ describe('writing', () => {
   it('keeps a fact sealed, and shows it to whoever is signed on', async () => {
     const phone = await signedOn(new FakeServer())
     const [id] = await phone.put([sample(1)])
-    const row = await phone.db.outbox.where('id').equals(id ?? '').first()
+    const row = await phone.db.outbox
+      .where('id')
+      .equals(id ?? '')
+      .first()
     expect(row).toMatchObject({ seq: 1, state: 'pending', tube: 'TDJ03A004179', by: 'nurse' })
-    const stored = new TextDecoder('latin1').decode(row?.sealed ?? undefined) + new TextDecoder('latin1').decode(row?.display ?? undefined)
+    const stored =
+      new TextDecoder('latin1').decode(row?.sealed ?? undefined) +
+      new TextDecoder('latin1').decode(row?.display ?? undefined)
     expect(stored).not.toContain('018f0000')
     expect(row && (await phone.outbox.item(row))).toMatchObject({ body: sample(1).body, note: { name: '演*禾' } })
   })
@@ -31,7 +37,9 @@ describe('writing', () => {
     const rows = await one.db.outbox.orderBy('seq').toArray()
     expect(rows.map(({ seq }) => seq)).toEqual(Array.from({ length: 120 }, (_, n) => n + 1))
     await one.sync.cycle()
-    expect([...server.stored.values()].map((fact) => fact.device_seq).sort((a, b) => a - b)).toEqual(rows.map(({ seq }) => seq))
+    expect([...server.stored.values()].map((fact) => fact.device_seq).sort((a, b) => a - b)).toEqual(
+      rows.map(({ seq }) => seq),
+    )
   })
 
   it('writes a fact with a natural id once', async () => {
@@ -104,6 +112,31 @@ describe('what became of it', () => {
 })
 
 describe('an upgrade of the app', () => {
+  it('finds what the first version wrote', async () => {
+    // A copy, never to be changed: phones in the field have this.
+    const first = new Dexie(freshName())
+    first.version(1).stores({
+      meta: 'name',
+      keys: 'name',
+      vault: 'login',
+      envelopes: 'id',
+      outbox: 'seq, &id, state, [state+seq], attention, kind, tube, at',
+      slice: '[version+n]',
+      hints: 'id, tube',
+    })
+    const server = new FakeServer()
+    const writer = await signedOn(server)
+    await writer.put([sample(1), sample(2)])
+    for (const name of ['meta', 'keys', 'vault', 'envelopes', 'outbox']) {
+      await first.table(name).bulkAdd(await writer.db.table(name).toArray())
+    }
+    first.close()
+    const now = await switchOn(server, first.name)
+    await now.sync.cycle()
+    expect(server.stored.size).toBe(2)
+    expect(await now.outbox.counts()).toMatchObject({ pending: 0 })
+  })
+
   it('keeps unsent facts, and sends them', async () => {
     const server = new FakeServer()
     const phone = await signedOn(server)
@@ -114,7 +147,9 @@ describe('an upgrade of the app', () => {
       constructor() {
         super(name)
         const stores = { outbox: 'seq, &id, state, [state+seq], attention, kind, tube, at, by' }
-        this.version(2).stores(stores).upgrade((tx) => tx.table('outbox').toCollection().modify({ extra: true }))
+        this.version(2)
+          .stores(stores)
+          .upgrade((tx) => tx.table('outbox').toCollection().modify({ extra: true }))
       }
     }
     const next = new NextDb()

@@ -129,12 +129,20 @@ export class FakeServer {
     for (const one of sent) {
       const envelope = envelopes.find(({ id }) => id === one.envelope)
       if (!envelope || !this.#pair) throw new Error('An envelope is missing')
-      const plain = await crypto.open(await this.#contentKey(envelope.epk, this.#pair.privateKey), crypto.fromBase64(one.sealed), one.id)
+      const plain = await crypto.open(
+        await this.#contentKey(envelope.epk, this.#pair.privateKey),
+        crypto.fromBase64(one.sealed),
+        one.id,
+      )
       const fact = JSON.parse(crypto.text(plain)) as StoredFact
       const refused = this.refuses.has(fact.kind)
       if (!this.stored.has(fact.id)) this.stored.set(fact.id, fact)
       if (this.silentAbout.has(fact.id)) continue
-      receipts.push(refused ? { id: one.id, verdict: 'refused', code: 'journal.refused', field: 'body' } : { id: one.id, verdict: 'accepted' })
+      receipts.push(
+        refused
+          ? { id: one.id, verdict: 'refused', code: 'journal.refused', field: 'body' }
+          : { id: one.id, verdict: 'accepted' },
+      )
     }
     return { received_at: new Date(this.now()).toISOString(), receipts, ...(this.lost ? { wipe: true } : {}) }
   }
@@ -155,7 +163,13 @@ export class FakeServer {
     const part = rows.slice(at * perBlock, (at + 1) * perBlock)
     const data = await crypto.seal(key, crypto.utf8(JSON.stringify(part)), `slice|${version}|${at}`)
     const more = (at + 1) * perBlock < rows.length
-    return { version, reset: false, more, after: more ? String(at + 1) : '', blocks: [{ n: at, data: crypto.toBase64(data) }] }
+    return {
+      version,
+      reset: false,
+      more,
+      after: more ? String(at + 1) : '',
+      blocks: [{ n: at, data: crypto.toBase64(data) }],
+    }
   }
 }
 

@@ -65,7 +65,9 @@ describe('20,000 people', () => {
     expect(new Set(slice.search('王小明', 200).map(({ name }) => name))).toEqual(new Set(['王*明']))
     const found = slice.search('17号楼 1单元 王', 20)
     expect(found.length).toBeGreaterThan(0)
-    expect(found.every(({ building, unit, name }) => building === '17号楼' && unit === '1单元' && name.startsWith('王'))).toBe(true)
+    expect(
+      found.every(({ building, unit, name }) => building === '17号楼' && unit === '1单元' && name.startsWith('王')),
+    ).toBe(true)
     expect(slice.search('   ')).toEqual([])
   })
 

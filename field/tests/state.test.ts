@@ -125,7 +125,10 @@ describe('the tube', () => {
     await again()
     await expect.poll(() => tube.count.value).toBe(2)
     expect(tube.tube.value).toBe(TUBE)
-    expect(tube.people.value.map(({ person: id, name }) => [id, name])).toEqual([['p-101', ''], [expect.any(String), '演*苗']])
+    expect(tube.people.value.map(({ person: id, name }) => [id, name])).toEqual([
+      ['p-101', ''],
+      [expect.any(String), '演*苗'],
+    ])
   })
 
   it('says what looks wrong and writes all the same', async () => {
@@ -212,10 +215,12 @@ describe('the tube', () => {
 
   it('takes a late entry with a second person', async () => {
     await useTube().lateEntry(TUBE, person(4), '漏登', '演佳禾')
-    await expect.poll(() => [...server.stored.values()].at(-1)).toMatchObject({
-      kind: 'testing.late_entry',
-      body: { tube: TUBE, person: 'p-104', reason: '漏登', second: '演佳禾', round: 2, site: 7, station: 1 },
-    })
+    await expect
+      .poll(() => [...server.stored.values()].at(-1))
+      .toMatchObject({
+        kind: 'testing.late_entry',
+        body: { tube: TUBE, person: 'p-104', reason: '漏登', second: '演佳禾', round: 2, site: 7, station: 1 },
+      })
   })
 
   it('keeps a new version of the app waiting', async () => {
@@ -261,7 +266,15 @@ describe('the outbox', () => {
 
 describe('the doors', () => {
   it('are in order, with names from the slice and what was done since', async () => {
-    const line = (id: string, building: string) => ({ kind: 'testing.home_sampling', person: id, area: '1', estate: '和平', building, unit: '1', tags: [] })
+    const line = (id: string, building: string) => ({
+      kind: 'testing.home_sampling',
+      person: id,
+      area: '1',
+      estate: '和平',
+      building,
+      unit: '1',
+      tags: [],
+    })
     server.due = { items: [line('p-2', '12号楼'), line('p-1', '3号楼')], as_of: new Date(now - 1_000).toISOString() }
     const { items, refresh } = useDue()
     await refresh()

@@ -29,7 +29,14 @@ describe('sending', () => {
     server.requests.length = 0
     await phone.put([sample(1)])
     await phone.sync.cycle()
-    expect(server.requests.map(({ path }) => path)).toEqual(['/facts', '/reference', '/forms', '/changes', '/slice', '/due'])
+    expect(server.requests.map(({ path }) => path)).toEqual([
+      '/facts',
+      '/reference',
+      '/forms',
+      '/changes',
+      '/slice',
+      '/due',
+    ])
   })
 
   it('does not call a fact accepted without its receipt', async () => {
@@ -39,7 +46,14 @@ describe('sending', () => {
     server.silentAbout.add(ids[1] ?? '')
     await expect(phone.sync.cycle()).rejects.toMatchObject({ code: 'field.server_trouble' })
     expect(await phone.outbox.counts()).toMatchObject({ pending: 1 })
-    expect((await phone.db.outbox.where('id').equals(ids[1] ?? '').first())?.sealed).not.toBeNull()
+    expect(
+      (
+        await phone.db.outbox
+          .where('id')
+          .equals(ids[1] ?? '')
+          .first()
+      )?.sealed,
+    ).not.toBeNull()
     server.silentAbout.clear()
     await phone.sync.cycle()
     expect(await phone.outbox.counts()).toMatchObject({ pending: 0 })
@@ -59,7 +73,10 @@ describe('sending', () => {
     const server = new FakeServer()
     const phone = await signedOn(server)
     const ids = await phone.put(many(450))
-    server.poison.add(ids[37] ?? '').add(ids[38] ?? '').add(ids[300] ?? '')
+    server.poison
+      .add(ids[37] ?? '')
+      .add(ids[38] ?? '')
+      .add(ids[300] ?? '')
     await phone.sync.cycle()
     expect(await phone.outbox.counts()).toMatchObject({ pending: 3, refused: 0 })
     expect(server.stored.size).toBe(447)
@@ -169,7 +186,15 @@ describe('fetching', () => {
   it('learns who was sampled, page by page, and forgets it when the feed starts again', async () => {
     const server = new FakeServer()
     const phone = await signedOn(server)
-    const heard = (n: number) => ({ id: `f-${n}`, person: `p-${n}`, tube: `T${n}`, round: 1, site: 7, device: 'other', at: '2022-03-13T08:00:00Z' })
+    const heard = (n: number) => ({
+      id: `f-${n}`,
+      person: `p-${n}`,
+      tube: `T${n}`,
+      round: 1,
+      site: 7,
+      device: 'other',
+      at: '2022-03-13T08:00:00Z',
+    })
     server.changes = [{ samples: [heard(1)] }, { samples: [heard(2), heard(3)] }]
     await phone.put([sample(9)], { hints: [{ ...heard(9), at: 1, own: true }] })
     await phone.sync.cycle()
@@ -199,7 +224,10 @@ describe('fetching', () => {
   it('keeps the list of doors under the PIN', async () => {
     const server = new FakeServer()
     const phone = await signedOn(server)
-    server.due = { items: [{ kind: 'testing.home_sampling', person: 'p-1', building: '3' }], as_of: '2022-03-13T08:00:00Z' }
+    server.due = {
+      items: [{ kind: 'testing.home_sampling', person: 'p-1', building: '3' }],
+      as_of: '2022-03-13T08:00:00Z',
+    }
     phone.sync.kick()
     await phone.sync.cycle()
     expect(phone.sync.due.items).toHaveLength(1)

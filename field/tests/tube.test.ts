@@ -1,10 +1,25 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { limitOf, memberOf, personWarnings, poolWarnings, readTubeCode, usedWarnings, foldTube, type PersonNow, type TubeItem, type TubeNow } from '@/core/tube'
+import {
+  limitOf,
+  memberOf,
+  personWarnings,
+  poolWarnings,
+  readTubeCode,
+  usedWarnings,
+  foldTube,
+  type PersonNow,
+  type TubeItem,
+  type TubeNow,
+} from '@/core/tube'
 import type { Pooling } from '@/core/rules/pooling'
 import type { SliceRow, Swabbed } from '@/core/types'
 
-const POOLING = (JSON.parse(readFileSync(new URL('../../contract/vectors/pools.json', import.meta.url), 'utf8')) as { pooling: Pooling }).pooling
+const POOLING = (
+  JSON.parse(readFileSync(new URL('../../contract/vectors/pools.json', import.meta.url), 'utf8')) as {
+    pooling: Pooling
+  }
+).pooling
 const TUBE = 'TDJ03A004179'
 const OTHER = 'TDJ03A004187'
 
@@ -46,7 +61,11 @@ describe('who is in a tube', () => {
       taken('b', 'p2'),
       taken('c', 'p3'),
       item('journal.fact_withdrawn', 'w', { about: 'b', body: { target: 'b' } }),
-      item('testing.sample_moved', 'm', { about: 'c', body: { to_tube: OTHER }, note: { name: '演*禾', person: 'p3' } }),
+      item('testing.sample_moved', 'm', {
+        about: 'c',
+        body: { to_tube: OTHER },
+        note: { name: '演*禾', person: 'p3' },
+      }),
       item('testing.tube_sealed', 's'),
     ]
     for (const order of [items, [...items].reverse()]) {
@@ -62,7 +81,11 @@ describe('who is in a tube', () => {
   })
 
   it('takes a seal back when it is withdrawn', () => {
-    const items = [taken('a', 'p1'), item('testing.tube_sealed', 's'), item('journal.fact_withdrawn', 'w', { about: 's' })]
+    const items = [
+      taken('a', 'p1'),
+      item('testing.tube_sealed', 's'),
+      item('journal.fact_withdrawn', 'w', { about: 's' }),
+    ]
     expect(foldTube(TUBE, items).sealedAt).toBeNull()
   })
 })
@@ -100,7 +123,15 @@ describe('what is said about a tube code', () => {
 describe('what is said about a person', () => {
   const tubeOf = (...rows: SliceRow[]): TubeNow => ({
     code: TUBE,
-    people: rows.map(({ person }) => ({ sample: `s-${person}`, person, name: '', lastFour: '', at: 1, single: false, warnings: [] })),
+    people: rows.map(({ person }) => ({
+      sample: `s-${person}`,
+      person,
+      name: '',
+      lastFour: '',
+      at: 1,
+      single: false,
+      warnings: [],
+    })),
     members: rows.map((one) => memberOf(one.person, one)),
     size: 10,
     single: false,
@@ -109,7 +140,16 @@ describe('what is said about a person', () => {
   const someone = (who: Swabbed, more: Partial<PersonNow> = {}): PersonNow => {
     const found = 'row' in who ? who.row : null
     const person = found?.person ?? ('person' in who ? who.person : null)
-    return { person, member: memberOf(person ?? 'new', found), sampled: null, who, sliceSize: 100, at: 1_700_000_000_000, last: null, ...more }
+    return {
+      person,
+      member: memberOf(person ?? 'new', found),
+      sampled: null,
+      who,
+      sliceSize: 100,
+      at: 1_700_000_000_000,
+      last: null,
+      ...more,
+    }
   }
   const codes = (tube: TubeNow, one: PersonNow) => personWarnings(tube, one).map(({ code }) => code)
   const p = (n: number, more: Partial<SliceRow> = {}) => row(`p${n}`, more)
@@ -120,8 +160,12 @@ describe('what is said about a person', () => {
 
   it('the same person within five seconds, in this tube, and in this round', () => {
     const at = 1_700_000_000_000
-    expect(codes(tubeOf(p(1)), someone({ row: p(1) }, { last: { person: 'p1', at: at - 2_000 } }))).toEqual(['same_person_again'])
-    expect(codes(tubeOf(p(1)), someone({ row: p(1) }, { last: { person: 'p1', at: at - 60_000 } }))).toEqual(['in_tube_already'])
+    expect(codes(tubeOf(p(1)), someone({ row: p(1) }, { last: { person: 'p1', at: at - 2_000 } }))).toEqual([
+      'same_person_again',
+    ])
+    expect(codes(tubeOf(p(1)), someone({ row: p(1) }, { last: { person: 'p1', at: at - 60_000 } }))).toEqual([
+      'in_tube_already',
+    ])
     const sampled = { id: '1', person: 'p2', tube: OTHER, round: 1, site: 1, device: 'x', at: 5, own: false }
     expect(personWarnings(tubeOf(p(1)), someone({ row: p(2) }, { sampled }))).toEqual([
       { code: 'already_sampled', values: { tube: OTHER, at: 5 } },
@@ -136,7 +180,9 @@ describe('what is said about a person', () => {
 
   it('another household beside a sealed one', () => {
     const sealed = { householdSealed: true }
-    expect(codes(tubeOf(p(1, sealed)), someone({ row: p(2, { ...sealed, household: 'h2' }) }))).toContain('mixed_households')
+    expect(codes(tubeOf(p(1, sealed)), someone({ row: p(2, { ...sealed, household: 'h2' }) }))).toContain(
+      'mixed_households',
+    )
     expect(codes(tubeOf(p(1, sealed)), someone({ row: p(2, sealed) }))).toEqual([])
   })
 
@@ -147,7 +193,9 @@ describe('what is said about a person', () => {
   })
 
   it('a number that does not check, a code that the slice does not know', () => {
-    expect(codes(tubeOf(), someone({ unknown: { name: '演佳禾', number: '340602190001010003' } }))).toEqual(['number_doubtful'])
+    expect(codes(tubeOf(), someone({ unknown: { name: '演佳禾', number: '340602190001010003' } }))).toEqual([
+      'number_doubtful',
+    ])
     expect(codes(tubeOf(), someone({ unknown: { name: '演佳禾', number: '340602000101001' } }))).toEqual([])
     expect(codes(tubeOf(), someone({ unknown: { name: '演佳禾' } }))).toEqual([])
     expect(codes(tubeOf(), someone({ person: 'p99' }))).toEqual(['outside_slice'])

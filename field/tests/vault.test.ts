@@ -49,7 +49,10 @@ describe('signing on', () => {
     await phone.put([sample(1)])
     phone.lock()
     for (let left = MAX_WRONG - 1; left > 0; left -= 1) {
-      await expect(phone.unlock('nurse', '000000', false)).rejects.toMatchObject({ code: 'access.pin_wrong', values: { left } })
+      await expect(phone.unlock('nurse', '000000', false)).rejects.toMatchObject({
+        code: 'access.pin_wrong',
+        values: { left },
+      })
     }
     await expect(phone.unlock('nurse', '000000', false)).rejects.toMatchObject({ code: 'field.worker_forgotten' })
     await expect(phone.unlock('nurse', PIN, false)).rejects.toMatchObject({ code: 'field.worker_unknown' })

@@ -86,7 +86,10 @@ export class Api {
       said = await response.json()
     } catch {
       // A gate-keeper of a hotel network, a proxy, an answer cut off: nobody we know has answered.
-      throw new RequestRefusal(response.ok ? 0 : response.status, response.ok ? 'field.offline' : 'field.server_trouble')
+      throw new RequestRefusal(
+        response.ok ? 0 : response.status,
+        response.ok ? 'field.offline' : 'field.server_trouble',
+      )
     }
     if (response.ok) return said
     const { code, field, params } = said as { code?: string; field?: string | null; params?: Record<string, unknown> }

@@ -39,7 +39,12 @@ export function uuid4(): Uuid {
  * The server's clock minus ours (ms), from one exchange: the server's word is taken as of the middle of the wait.
  * An exchange that took long says little, so it keeps the earlier measure where there is one.
  */
-export function measureSkew(serverTime: string, sentAt: number, answeredAt: number, before: number | null): number | null {
+export function measureSkew(
+  serverTime: string,
+  sentAt: number,
+  answeredAt: number,
+  before: number | null,
+): number | null {
   const server = Date.parse(serverTime)
   if (Number.isNaN(server)) return before
   const waited = answeredAt - sentAt

@@ -76,8 +76,7 @@ export async function sharedSecret(ours: CryptoKey, theirs: BufferSource): Promi
 }
 
 /** The key under which facts are sealed to the server. `epk`: our ephemeral public key, raw. */
-export const contentKey = (shared: BufferSource, epk: BufferSource): Promise<Bytes> =>
-  hkdf(shared, epk, 'dabai/outbox')
+export const contentKey = (shared: BufferSource, epk: BufferSource): Promise<Bytes> => hkdf(shared, epk, 'dabai/outbox')
 
 /** What seals to the server, and what the server needs to open it. Nothing on the phone can open it again. */
 export interface SealingEnvelope {

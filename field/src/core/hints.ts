@@ -64,7 +64,12 @@ export class Hints {
   async hear(samples: readonly FeedSample[], own: Uuid | null): Promise<void> {
     const hints = samples.flatMap((one) => hintOf(one, own))
     await this.#db.transaction('rw', this.#db.hints, async () => {
-      const known = new Set(await this.#db.hints.where('id').anyOf(hints.map(({ id }) => id)).primaryKeys())
+      const known = new Set(
+        await this.#db.hints
+          .where('id')
+          .anyOf(hints.map(({ id }) => id))
+          .primaryKeys(),
+      )
       await this.#db.hints.bulkPut(hints.filter(({ id }) => !known.has(id)))
     })
     this.learn(hints)

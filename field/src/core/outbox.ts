@@ -91,7 +91,10 @@ export class Outbox {
     const { meta, outbox, envelopes, hints } = this.#db
     return this.#db.transaction('rw', [meta, outbox, envelopes, hints], async () => {
       if (((await this.#db.read('seq')) ?? 0) !== last) return false
-      const there = await outbox.where('id').anyOf(rows.map(({ id }) => id)).primaryKeys()
+      const there = await outbox
+        .where('id')
+        .anyOf(rows.map(({ id }) => id))
+        .primaryKeys()
       if (there.length === 0) {
         await envelopes.put(keys.envelope)
         await outbox.bulkAdd(rows)
@@ -122,7 +125,20 @@ export class Outbox {
   async item(row: OutboxRow): Promise<OutboxItem> {
     const shown = await this.show(row)
     const { id, seq, kind, at, state, code, field, flags, cases, tube } = row
-    return { id, seq, kind, at, state, code, field, flags, cases, tube, body: shown?.body ?? null, note: shown?.note ?? null }
+    return {
+      id,
+      seq,
+      kind,
+      at,
+      state,
+      code,
+      field,
+      flags,
+      cases,
+      tube,
+      body: shown?.body ?? null,
+      note: shown?.note ?? null,
+    }
   }
 
   /** Forget what was decrypted: the phone is locked. */
@@ -145,7 +161,10 @@ export class Outbox {
     const pending = this.#db.outbox.where('[state+seq]').between(['pending', -Infinity], ['pending', Infinity])
     // Without a filter the browser reads the rows at one go.
     if (except.size === 0) return pending.limit(limit).toArray()
-    return pending.filter((row) => !except.has(row.seq)).limit(limit).toArray()
+    return pending
+      .filter((row) => !except.has(row.seq))
+      .limit(limit)
+      .toArray()
   }
 
   pending(): Promise<number> {
@@ -169,7 +188,10 @@ export class Outbox {
     const touched = new Set([...flags.keys(), ...cases.flatMap((one) => one.facts)])
     if (touched.size === 0) return
     await this.#db.transaction('rw', this.#db.outbox, async () => {
-      const rows = await this.#db.outbox.where('id').anyOf([...touched]).toArray()
+      const rows = await this.#db.outbox
+        .where('id')
+        .anyOf([...touched])
+        .toArray()
       await this.#db.outbox.bulkPut(rows.map((row) => noted(row, flags.get(row.id), cases)))
     })
   }
@@ -179,7 +201,10 @@ export class Outbox {
     const before = this.#now() - DISPLAY_MS
     const { outbox, envelopes } = this.#db
     await this.#db.transaction('rw', outbox, envelopes, async () => {
-      const old = outbox.where('at').below(before).and((row) => row.state !== 'pending' && row.display !== null)
+      const old = outbox
+        .where('at')
+        .below(before)
+        .and((row) => row.state !== 'pending' && row.display !== null)
       await old.modify({ display: null })
       const needed = new Set((await outbox.where('state').equals('pending').toArray()).map((row) => row.envelope))
       await envelopes.filter(({ id }) => !needed.has(id)).delete()
@@ -226,7 +251,19 @@ async function sealRow(keys: Keys, fact: Ready, seq: number): Promise<OutboxRow>
     crypto.seal(keys.display, json(shown), `display|${id}`),
   ])
   const fresh = { state: 'pending' as const, code: null, field: null, flags: [], cases: [], attention: 'none' as const }
-  return { ...fresh, seq, id, kind, at, by, envelope: keys.envelope.id, sealed, display, tube: fact.tube ?? null, about: fact.about ?? null }
+  return {
+    ...fresh,
+    seq,
+    id,
+    kind,
+    at,
+    by,
+    envelope: keys.envelope.id,
+    sealed,
+    display,
+    tube: fact.tube ?? null,
+    about: fact.about ?? null,
+  }
 }
 
 const STATES: Readonly<Record<string, OutboxState>> = { accepted: 'accepted', refused: 'refused' }

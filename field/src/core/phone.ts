@@ -31,7 +31,9 @@ interface Paired {
 /** The code in what a camera or a thumb gave: a whole address of a pairing slip, or the code alone. */
 export function pairingCode(text: string): string {
   const found = /[?&]code=([^&#\s]+)/.exec(text)
-  return decodeURIComponent(found?.[1] ?? text).trim().toUpperCase()
+  return decodeURIComponent(found?.[1] ?? text)
+    .trim()
+    .toUpperCase()
 }
 
 export class Phone {
@@ -84,7 +86,11 @@ export class Phone {
   async pair(code: string, name: string): Promise<DeviceInfo> {
     if ((await this.outbox.pending()) > 0) throw new Refusal('field.unsent')
     this.#token = null
-    const answer = await this.api.post<Paired>('/devices/pair', { code: pairingCode(code), name, app: `field ${this.app}` })
+    const answer = await this.api.post<Paired>('/devices/pair', {
+      code: pairingCode(code),
+      name,
+      app: `field ${this.app}`,
+    })
     if (!answer.sealing_key) throw new Refusal('field.server_old')
     await this.db.wipeAll()
     this.hints.clear()

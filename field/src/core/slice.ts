@@ -64,7 +64,10 @@ export class Slice {
     this.#lookup = keys.lookup
     const state = await this.#db.read('slice')
     if (!state || keys.worker.offline) return
-    const blocks = await this.#db.slice.where('[version+n]').between([state.version, -1], [state.version, Infinity]).toArray()
+    const blocks = await this.#db.slice
+      .where('[version+n]')
+      .between([state.version, -1], [state.version, Infinity])
+      .toArray()
     const opened = await Promise.all(
       blocks.map(async ({ version, n, data }) => {
         const plain = await crypto.open(keys.slice, data, `slice|${version}|${n}`).catch(() => null)

@@ -179,7 +179,9 @@ export class Sync {
   }
 
   #pause(): number {
-    return this.status.nextAt === null ? Math.round(POLL_MS * (0.8 + 0.4 * this.#random())) : this.status.nextAt - this.#parts.now()
+    return this.status.nextAt === null
+      ? Math.round(POLL_MS * (0.8 + 0.4 * this.#random()))
+      : this.status.nextAt - this.#parts.now()
   }
 
   #random(): number {

@@ -7,13 +7,23 @@ import type { Hint } from './db'
 import { checkCode, canStore, cleanCode } from './rules/codes'
 import { normaliseDocument } from './rules/documents'
 import { checkPool, ruleFor, tubeLimit, type Finding, type Member, type Pooling } from './rules/pooling'
-import { Refusal, type OutboxItem, type SliceRow, type Swabbed, type TubePerson, type Uuid, type Warning } from './types'
+import {
+  Refusal,
+  type OutboxItem,
+  type SliceRow,
+  type Swabbed,
+  type TubePerson,
+  type Uuid,
+  type Warning,
+} from './types'
 
 export const SAMPLE_KINDS: readonly string[] = ['testing.sample_taken', 'testing.late_entry']
 /** Within this time the same person again is more likely a second scan than a second swab. */
 export const AGAIN_MS = 5_000
 
-export type TubeItem = Pick<OutboxItem, 'id' | 'seq' | 'kind' | 'at' | 'tube' | 'body' | 'note'> & { about: Uuid | null }
+export type TubeItem = Pick<OutboxItem, 'id' | 'seq' | 'kind' | 'at' | 'tube' | 'body' | 'note'> & {
+  about: Uuid | null
+}
 
 export interface FoldedTube {
   people: TubePerson[]
@@ -134,7 +144,12 @@ export function personWarnings(tube: TubeNow, one: PersonNow): Warning[] {
 }
 
 /** What is wrong with a tube of these people, time apart. Somebody who must be alone makes it neither full nor too full. */
-export function tubeWarnings({ pooling, members, size, single }: Pick<TubeNow, 'pooling' | 'members' | 'size' | 'single'>): Warning[] {
+export function tubeWarnings({
+  pooling,
+  members,
+  size,
+  single,
+}: Pick<TubeNow, 'pooling' | 'members' | 'size' | 'single'>): Warning[] {
   const found = poolWarnings(pooling, members, size)
   const limit = limitOf(pooling, members, size, single)
   const count = new Set(members.map(({ person }) => person)).size
@@ -173,7 +188,8 @@ export function readTubeCode(text: string, pattern: string | null): ScannedTube 
   } catch (error) {
     if (!(error instanceof Refusal) || !canStore(code)) throw error
     const found = word(error.values['found'])
-    if (error.code === 'codes.wrong_kind') return { code, ask: true, warnings: [{ code: 'wrong_kind', values: { found } }] }
+    if (error.code === 'codes.wrong_kind')
+      return { code, ask: true, warnings: [{ code: 'wrong_kind', values: { found } }] }
     return { code, ask: true, warnings: [{ code: 'code_invalid', values: { reason: error.code } }] }
   }
 }

@@ -148,7 +148,12 @@ function known(who: Swabbed): { person: Uuid | null; row: SliceRow | null; name:
     return { person: null, row: null, name: maskName(name.trim()), lastFour: lastFour(cleanNumber(number)) }
   }
   const row = 'row' in who ? who.row : phone().slice.byId(who.person)
-  return { person: row?.person ?? ('person' in who ? who.person : null), row, name: row?.name ?? '', lastFour: row?.lastFour ?? '' }
+  return {
+    person: row?.person ?? ('person' in who ? who.person : null),
+    row,
+    name: row?.name ?? '',
+    lastFour: row?.lastFour ?? '',
+  }
 }
 
 function check(who: Swabbed): Warning[] {

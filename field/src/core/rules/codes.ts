@@ -14,7 +14,6 @@ const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 const OWN = /^[TXD][0-9A-HJ-NP-Z]{5}[0-9]{5}[0-9A-Z]$/
 const PLAIN = /^[0-9A-Z]{1,40}$/
 const PRINTABLE = /^[0-9A-Z][0-9A-Z./_+*-]*$/
-// eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x1f\x7f]/
 
 export interface Code {
@@ -91,7 +90,10 @@ function checkCharacters(kind: CodeKind, text: string): void {
 
 /** What a scanner or a thumb meant: no spaces or line ends around it, capitals. */
 export function cleanCode(text: string): string {
-  return text.normalize('NFKC').replace(/[\s\u200b-\u200f\ufeff]+/gu, '').toUpperCase()
+  return text
+    .normalize('NFKC')
+    .replace(/[\s\u200b-\u200f\ufeff]+/gu, '')
+    .toUpperCase()
 }
 
 /** Whether the server can take this text as the code of anything: the form that facts ask for. */
@@ -115,12 +117,14 @@ export function residentCode(person: Uuid): string {
 
 /** The person whose code this is. Refusals `codes.not_ours`, `codes.check_character` for the field `person`. */
 export function readResidentCode(text: string): Uuid {
-  // eslint-disable-next-line no-control-regex
   const code = /^[\x00-\x7f]*$/.test(text) ? text.trim().toUpperCase() : ''
   if (!RESIDENT.test(code)) throw new Refusal('codes.not_ours', 'person')
   if (checkCharacter(code.slice(0, -1)) !== code.at(-1)) throw new Refusal('codes.check_character', 'person')
   const number = [...code.slice(1, -1)].reduce((sum, one) => (sum << 5n) | BigInt(CROCKFORD.indexOf(one)), 0n)
-  return number.toString(16).padStart(32, '0').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  return number
+    .toString(16)
+    .padStart(32, '0')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
 // --- Hand-over --------------------------------------------------------------------------------------------------

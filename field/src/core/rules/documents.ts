@@ -6,9 +6,7 @@
 import { Refusal } from '../types'
 
 /** Codes of WS 364 CV02.01.101 where there is one (01–08, 99); 00 and 11–13 are ours. */
-export const DOCUMENT_KINDS = [
-  '00', '01', '02', '03', '04', '05', '06', '07', '08', '11', '12', '13', '99',
-] as const // prettier-ignore
+export const DOCUMENT_KINDS = ['00', '01', '02', '03', '04', '05', '06', '07', '08', '11', '12', '13', '99'] as const
 export type DocumentKind = (typeof DOCUMENT_KINDS)[number]
 
 export interface Document {
@@ -23,8 +21,14 @@ const CARRIERS: ReadonlySet<string> = new Set(['02', '05', '99'])
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, n) => from + n)
 const PROVINCES = [
-  range(11, 16), range(21, 24), range(31, 38), range(41, 47), range(50, 55), range(61, 66), [71],
-].flat() // prettier-ignore
+  range(11, 16),
+  range(21, 24),
+  range(31, 38),
+  range(41, 47),
+  range(50, 55),
+  range(61, 66),
+  [71],
+].flat()
 const KIND_OF_PREFIX = new Map<string, DocumentKind>([
   ...PROVINCES.map((one) => [String(one), '01'] as const),
   ...['81', '82', '83'].map((one) => [one, '11'] as const),
@@ -54,8 +58,19 @@ const GUESSES: readonly (readonly [RegExp, DocumentKind])[] = [
   [/^(?=.*[0-9])[A-Z0-9]{5,15}$/, '03'],
 ]
 const NO_NUMBER: ReadonlySet<string> = new Set([
-  '', '0', '/', '无', '无证', '暂无', '没有', '未办', 'NONE', 'NA', 'N/A', 'NULL',
-]) // prettier-ignore
+  '',
+  '0',
+  '/',
+  '无',
+  '无证',
+  '暂无',
+  '没有',
+  '未办',
+  'NONE',
+  'NA',
+  'N/A',
+  'NULL',
+])
 
 /** Characters that nobody sees and some programs write. */
 export const INVISIBLE = '\u00ad\u061c\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufff9-\ufffb'

@@ -18,7 +18,11 @@ export function maskName(name: string): string {
     const middle = parts.slice(1, -1).map((part) => '*'.repeat([...part].length))
     return [shown(parts[0] ?? '', 1, 0), ...middle, shown(parts.at(-1) ?? '', 0, 1)].join('·')
   }
-  if (!ANY_HAN.test(name)) return name.split(' ').map((word) => shown(word, 1, 0)).join(' ')
+  if (!ANY_HAN.test(name))
+    return name
+      .split(' ')
+      .map((word) => shown(word, 1, 0))
+      .join(' ')
   const characters = [...name]
   const head = characters.length > 2 && SURNAMES.has(characters.slice(0, 2).join('')) ? 2 : 1
   return shown(name, head, characters.length > head + 1 ? 1 : 0)
