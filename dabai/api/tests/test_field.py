@@ -1,20 +1,25 @@
 """What a device reads in the field: reference data, the changes feed, due lists and forms, through HTTP."""
 
+import json
+from base64 import b64decode
 from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from dabai.access import actions, queries
+from dabai.access.keys import derive, make_device_secret
 from dabai.access.models import AuditEntry, Device
-from dabai.api import slice as slices
 from dabai.journal import reference
 from dabai.kernel.ids import uuid7
 from dabai.people.models import Identity
 from dabai.people.rules import KeyGroup
+from dabai.people.tests.bringing import bring, line, take
+from dabai.people.tests.bringing import number as document
 from dabai.protocols.queries import rules_of
 from dabai.testing.models import Round
 from dabai.testkit.district import PreparedOperation
@@ -104,14 +109,17 @@ def test_reference_takes_as_many_statements_for_ten_rounds_as_for_one(
 
 
 def test_a_slice_is_encrypted_for_the_device_and_its_version_stands_in_the_reference_data(
-    phone: Client, monkeypatch: pytest.MonkeyPatch
+    phone: Client, drill: PreparedOperation
 ) -> None:
+    take(bring(drill, [line("样本甲", document(1), community=drill.points[0].area)]))
     assert phone.get("/api/v1/slice").json()["code"] == "people.slice_locked"
-    monkeypatch.setattr(slices, "device_secret", lambda device: bytes(32) if device else None)
-    answer = phone.get("/api/v1/slice").json()
-    told = phone.get("/api/v1/reference").json()["slice"]
-    assert answer == {"version": told["version"], "reset": False, "more": False, "after": "", "blocks": []}
-    assert told["people"] == 0
+    secret = make_device_secret(drill.id, Device.objects.get().pk)
+    answer, told = read(phone, "/api/v1/slice"), read(phone, "/api/v1/reference")["slice"]
+    (block,) = answer.pop("blocks")
+    assert answer == {"version": told["version"], "reset": False, "more": False, "after": ""}
+    data, bound = b64decode(block["data"]), f"slice|{told['version']}|0".encode()
+    (row,) = json.loads(AESGCM(derive(secret, "dabai/slice")).decrypt(data[:12], data[12:], bound))
+    assert (row[2], row[3], told["people"]) == ("样*甲", document(1)[-4:], 1)
     assert AuditEntry.objects.filter(action="people.slice_taken").count() == 1
 
 
