@@ -15,7 +15,7 @@ OTHER_POSTGRES ?= /usr/lib/postgresql/15/bin
 OTHER_TESTS := dabai/journal dabai/people dabai/testing dabai/figures tests/contract/test_any_order.py \
   tests/contract/test_every_kind.py tests/concurrency/test_two_connections.py
 
-.PHONY: help setup demo test test-system check bench lock clean
+.PHONY: help setup demo test test-system check pictures bench lock clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -62,6 +62,9 @@ check: setup  ## everything that reads the code: lint, types, layers, migrations
 	@echo '== diagrams' && $(BIN)/dabai diagrams --check
 	@echo '== field app' && deploy/field-app run vue-tsc --noEmit && deploy/field-app check
 	@echo '== lock files' && $(BIN)/python -m pytest -q tests/architecture/test_lock_files.py
+
+pictures: setup test-system  ## draw the pictures of the field app that the documents show
+	DABAI_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/field/test_pictures.py
 
 bench: setup  ## measure; one JSON line a figure
 	$(BIN)/dabai bench $(BENCH)
