@@ -11,14 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from dabai.access.actions import Contact
 from dabai.access.guard import posting_device_auth
 from dabai.access.queries import DeviceContext
 from dabai.access.sealing import MAX_ENVELOPES, envelope_keys, open_fact
 from dabai.api.packed import float_only, mended, read_json
-from dabai.journal.decode import MAX_FACTS, Envelope, first_field, measured_skew, read_facts
-from dabai.journal.door import DeviceReporter, kinds
-from dabai.journal.intake import Receipt, submit
+from dabai.journal.decode import MAX_FACTS, Envelope, first_field
+from dabai.journal.door import DeviceReporter, Said, submit_device
+from dabai.journal.intake import Receipt
 from dabai.kernel import clock
 from dabai.kernel.refusal import Refusal
 
@@ -119,15 +118,9 @@ def post_facts(request: HttpRequest) -> HttpResponse:
 
 def submit_batch(batch: Batch, device: DeviceContext) -> list[Receipt]:
     """Receipts of a device's facts in the order sent; a fact that does not open is refused and kept as it came."""
-    received_at = clock.now()
-    skew = measured_skew(batch.sent_at, received_at)
-    closed = open_sealed(batch, device.operation)
-    reporter = DeviceReporter(device)
-    facts = read_facts(batch.facts, kinds=kinds(), reporter=reporter, received_at=received_at, skew=skew)
-    for place in closed:
-        facts[place].refusal = UNREADABLE
-    told = Contact(device.id, received_at, batch.highest_seq or 0, batch.unsent or 0, skew, batch.app)
-    return submit(facts, told)
+    closed = dict.fromkeys(open_sealed(batch, device.operation), UNREADABLE)
+    said = Said(batch.sent_at, batch.highest_seq or 0, batch.unsent or 0, batch.app)
+    return submit_device(DeviceReporter(device), batch.facts, said, closed=closed)
 
 
 # ---- sealed facts

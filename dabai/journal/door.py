@@ -3,7 +3,7 @@
 Which kinds exist is plugged in by ``dabai.registry``, so that a domain may hand in facts without knowing the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -86,20 +86,28 @@ class DeskReporter:
         return any(kind in REPORTS[grant.role] and area.startswith(grant.area) for grant in self.held)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a device says of itself beside its facts."""
+
+    sent_at: datetime | None = None
+    highest_seq: int = 0
+    unsent: int = 0
+    app: str = ""
+
+
 def submit_device(
-    reporter: DeviceReporter,
-    raws: Sequence[Any],
-    sent_at: datetime | None,
-    *,
-    highest_seq: int = 0,
-    unsent: int = 0,
-    app: str = "",
+    reporter: DeviceReporter, raws: Sequence[Any], said: Said, *, closed: Mapping[int, Refusal] | None = None
 ) -> list[Receipt]:
-    """Facts of a device's request, with receipts in the order sent; the rest is what the device says of itself."""
+    """Facts of a device's request, with receipts in the order sent. Those in the places ``closed`` could not be opened:
+    they are refused so, and kept as they came."""
     received_at = clock.now()
-    skew = measured_skew(sent_at, received_at)
+    skew = measured_skew(said.sent_at, received_at)
     facts = read_facts(raws, kinds=kinds(), reporter=reporter, received_at=received_at, skew=skew)
-    return submit(facts, Contact(reporter.context.id, received_at, highest_seq, unsent, skew, app))
+    for place, refusal in (closed or {}).items():
+        facts[place].refusal = refusal
+    contact = Contact(reporter.context.id, received_at, said.highest_seq, said.unsent, skew, said.app)
+    return submit(facts, contact)
 
 
 def submit_desk(*, user: User, operation: int, facts: Sequence[dict[str, Any]]) -> list[Receipt]:

@@ -19,10 +19,11 @@ LARGEST = 16 * 2**20
 
 
 class WelcomeSlip(Schema):
-    """The one-time token with which a new account's owner sets a password."""
+    """The one-time token with which a new account's owner sets a password, and the PIN for phones if they have one."""
 
     username: str
     token: str
+    pin: str
 
 
 class DeviceSlip(Schema):
@@ -90,5 +91,9 @@ def import_devices(request: HttpRequest, operation: int, file: File[UploadedFile
 
 
 def welcome_slips(result: SheetResult) -> list[dict[str, str]]:
-    """Log-in names with their tokens."""
-    return [{"username": one.holder, "token": token_of(one.secret)} for one in result.slips if one.purpose == "welcome"]
+    """Log-in names with their tokens and PINs."""
+    return [
+        {"username": one.holder, "token": token_of(one.secret), "pin": one.place}
+        for one in result.slips
+        if one.purpose == "welcome"
+    ]

@@ -15,6 +15,7 @@ from openpyxl import load_workbook
 
 from dabai.access.models import AuditEntry
 from dabai.journal import reference
+from dabai.kernel import clock
 from dabai.kernel.ids import natural_id
 from dabai.kernel.refusal import Refusal
 from dabai.registry import settle_down
@@ -229,7 +230,7 @@ def test_the_file_is_kept_by_its_digest_and_logged_with_its_reason(telling, cast
     assert (entry.reason, entry.actor_id) == ("日报", cast.commander.user.pk)
     assert entry.detail["digest"] == bytes(kept.digest).hex()
     assert "演" not in str(entry.detail)
-    assert exported.name == f"演练-检测结果上报-340602-001-{kept.made_at:%Y%m%d}.csv"
+    assert exported.name == f"演练-检测结果上报-340602-001-{clock.business_day(kept.made_at):%Y%m%d}.csv"
 
 
 def test_a_workbook_with_a_watermark(telling, cast, three):
