@@ -71,6 +71,7 @@ export default {
   'sign.round': 'Round',
   'sign.pool': 'pools of {n}',
   'sign.site': 'Site',
+  'sign.look': 'Find a site',
   'sign.station': 'Station',
   'sign.start': 'Start work',
   'sign.nothing': 'No round and no site yet',

@@ -71,6 +71,7 @@ export default {
   'sign.round': '轮次',
   'sign.pool': '{n} 混 1',
   'sign.site': '点位',
+  'sign.look': '查找点位',
   'sign.station': '采样台',
   'sign.start': '开始工作',
   'sign.nothing': '还没有可用的轮次和点位',
