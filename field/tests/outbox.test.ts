@@ -86,6 +86,27 @@ describe('what became of it', () => {
     expect(await phone.db.envelopes.count()).toBe(0)
   })
 
+  it('forgets what it said when the operation is over, and old rows after two weeks, but nothing unsent', async () => {
+    const server = new FakeServer()
+    let now = Date.now()
+    const phone = await signedOn(server, freshName(), { now: () => now })
+    await phone.put([sample(1)])
+    await phone.sync.cycle()
+    const [unsent] = await phone.put([sample(2)])
+    server.poison.add(unsent ?? '')
+    server.reference = { operation: { id: 1, name: '演练', kind: 'drill', drill: true, ended: true } }
+    phone.sync.kick()
+    await phone.sync.cycle()
+    phone.sync.stop()
+    const displays = (await phone.db.outbox.toArray()).map(({ display }) => display !== null)
+    expect(displays).toEqual([false, true])
+    now += 15 * 24 * 3_600_000
+    await phone.outbox.purge()
+    expect((await phone.db.outbox.toArray()).map(({ seq }) => seq)).toEqual([2])
+    expect((await phone.db.outbox.get(2))?.sealed).not.toBeNull()
+    expect(await phone.db.envelopes.count()).toBe(1)
+  })
+
   it('says in whose hands a case is', () => {
     const base = { seq: 1, subject: 'T', state: 'open' }
     expect(attentionOf({ flags: [], cases: [] })).toBe('none')

@@ -85,6 +85,17 @@ describe('the session', () => {
   })
 })
 
+describe('another tab', () => {
+  it('that learns that the phone is lost closes this one too', async () => {
+    const other = await switchOn(server, phone.db.name, { now: () => now })
+    server.lost = true
+    await other.sync.cycle()
+    await expect.poll(() => useSession().locked.value).toBe(true)
+    await expect.poll(() => useSession().device.value).toBeNull()
+    other.db.close()
+  })
+})
+
 describe('the tube', () => {
   it('fills, is sealed, and is sent', async () => {
     const tube = useTube()

@@ -15,7 +15,7 @@ import {
 import { birthDate, guessKind, normaliseDocument, sexOf } from '@/core/rules/documents'
 import { maskName, maskNumber, maskPhone } from '@/core/rules/masks'
 import { normaliseName, normalisePhone } from '@/core/rules/names'
-import { checkPool, type Member, type Pooling } from '@/core/rules/pooling'
+import { checkPool, type Member, type Pooling, type PoolQuestion } from '@/core/rules/pooling'
 import { normalNumber } from '@/core/slice'
 import { Refusal } from '@/core/types'
 
@@ -188,7 +188,7 @@ const ANSWERS: Record<string, (given: Given) => unknown> = {
   sealing: (given) => SEALING[given['what'] as string]?.(given),
   slice: (given) => SLICE[given['what'] as string]?.(given),
   pools: (given) =>
-    checkPool(FILES['pools']?.['pooling'] as Pooling, given['people'] as Member[], given).map((one) => one.code),
+    checkPool(FILES['pools']?.['pooling'] as Pooling, given['people'] as Member[], given as unknown as PoolQuestion).map((one) => one.code),
 }
 
 describe.each(Object.keys(FILES))('%s', (name) => {

@@ -42,7 +42,9 @@ interface Shown {
   note: Note | null
 }
 
-const DISPLAY_MS = 3 * 24 * 3_600_000
+const DAY_MS = 24 * 3_600_000
+const DISPLAY_MS = 3 * DAY_MS
+const ROW_MS = 14 * DAY_MS
 const OPEN_CASES = new Set(['open', 'reopened'])
 /** Cases that wait for something else to arrive rather than for somebody to look. */
 const WAITING = new Set(['tube.person_unknown', 'tube.unregistered'])
@@ -196,19 +198,22 @@ export class Outbox {
     })
   }
 
-  /** Display copies go after three days, envelopes when nothing needs them. */
-  async purge(): Promise<void> {
-    const before = this.#now() - DISPLAY_MS
+  /**
+   * Display copies go after three days, or at once when the operation is over; rows that the server has and says nothing
+   * about after two weeks; envelopes when nothing needs them. What is unsent stays whatever its age.
+   */
+  async purge(over = false): Promise<void> {
+    const now = this.#now()
     const { outbox, envelopes } = this.#db
     await this.#db.transaction('rw', outbox, envelopes, async () => {
-      const old = outbox
-        .where('at')
-        .below(before)
-        .and((row) => row.state !== 'pending' && row.display !== null)
-      await old.modify({ display: null })
+      const old = outbox.where('at').below(over ? Infinity : now - DISPLAY_MS)
+      await old.and((row) => row.state !== 'pending' && row.display !== null).modify({ display: null })
+      const done = outbox.where('at').below(now - ROW_MS)
+      await done.and((row) => row.state === 'accepted' && row.attention === 'none').delete()
       const needed = new Set((await outbox.where('state').equals('pending').toArray()).map((row) => row.envelope))
       await envelopes.filter(({ id }) => !needed.has(id)).delete()
     })
+    if (over) this.#shown.clear()
   }
 }
 

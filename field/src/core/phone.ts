@@ -143,6 +143,13 @@ export class Phone {
     this.sync.lock()
   }
 
+  /** Another tab has paired this phone again, or wiped it: nothing that is in memory holds any more. */
+  forget(): void {
+    this.lock()
+    this.hints.clear()
+    this.#token = null
+  }
+
   /** Write facts and what follows from them here; they are on the disk when this resolves, and on their way. */
   async put(facts: NewFact[], along: Along = {}): Promise<Uuid[]> {
     const ids = await this.outbox.write(facts, along)

@@ -221,7 +221,7 @@ export class Sync {
       await this.#close(error.values['lost'] === false ? 'revoked' : 'lost')
       return this.#leave()
     }
-    await outbox.purge()
+    await outbox.purge((await db.read('reference'))?.operation.ended)
   }
 
   // --- Up -------------------------------------------------------------------------------------------------------

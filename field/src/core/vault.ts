@@ -185,8 +185,10 @@ export class Vault {
     return crypto.seal(await this.#resident(), crypto.utf8(token), 'token')
   }
 
+  /** The device's token, or null where there is none (any more: another tab may have wiped the phone meanwhile). */
   async token(): Promise<string | null> {
-    const kept = await this.#db.read('token')
-    return kept ? crypto.text(await crypto.open(await this.#resident(), kept, 'token')) : null
+    const [kept, own] = await Promise.all([this.#db.read('token'), this.#db.keys.get('device')])
+    if (!kept || !own) return null
+    return crypto.open(own.key, kept, 'token').then(crypto.text, () => null)
   }
 }

@@ -63,6 +63,7 @@ export async function boot(mine: Phone = phone()): Promise<void> {
   })
   stops.push(() => counts.unsubscribe())
   await reload()
+  followOtherTabs(mine)
   watchTheDevice(mine)
   shown.ready.value = true
   await mine.sync.start()
@@ -133,6 +134,21 @@ export function roundNow(): number | null {
   const rounds = shown.reference.value?.rounds ?? []
   const chosen = rounds.find((one) => one.id === shown.choice.value.round)
   return (chosen ?? defaultRound(rounds))?.id ?? null
+}
+
+/** Another tab may pair this phone, or learn that it is lost: that holds here too. */
+function followOtherTabs(mine: Phone): void {
+  const told = (id: string | undefined, closed: boolean): string => `${id ?? ''}${closed ? ' closed' : ''}`
+  const live = liveQuery(async () => {
+    const [device, closed] = await Promise.all([mine.db.read('device'), mine.db.read('closed')])
+    return told(device?.id, closed !== undefined)
+  }).subscribe((now) => {
+    if (now === told(shown.device.value?.id, shown.lost.value)) return
+    // What this tab has done itself is shown already, or about to be.
+    if (now !== shown.device.value?.id) mine.forget()
+    quietly(reload())
+  })
+  stops.push(() => live.unsubscribe())
 }
 
 /** The browser's own news: network, attention, other tabs, the time. Nothing of it exists in a test without a browser. */

@@ -27,9 +27,14 @@ export async function registerApp(): Promise<void> {
   }
   look()
   registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', look))
+  let controlled = navigator.serviceWorker.controller !== null
   navigator.serviceWorker.addEventListener('controllerchange', () => {
     if (asked) location.reload()
+    // Another tab took the new version: what this one has not loaded yet is gone. It says so, and waits to be asked.
+    else if (controlled) shown.outdated.value = true
+    controlled = true
   })
+  window.addEventListener('vite:preloadError', () => (shown.outdated.value = true))
   setInterval(() => void registration.update().catch(() => undefined), 30 * 60_000)
 }
 
