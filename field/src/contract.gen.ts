@@ -14,7 +14,8 @@ export interface paths {
         /**
          * Changes
          * @description What happened in the device's scope after ``cursor``, in commit order; ``reset`` means: forget and start
-         *     again.
+         *     again. ``samples`` says who was swabbed by the sample facts among the entries, ``withdrawn`` which facts the
+         *     withdrawals among them withdraw: phones warn by them.
          */
         get: operations["dabai_api_field_changes"];
         put?: never;
@@ -39,6 +40,28 @@ export interface paths {
          * @description Accounts and roles that hold in every operation. Columns: ``dabai.access.sheets``; one row for each role.
          */
         post: operations["dabai_api_desk_accounts_import_accounts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/desk/accounts/{name}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give Pin
+         * @description Give somebody a new PIN, for one they have forgotten: signing on needs a network then, and nothing is lost.
+         *
+         *     Refusals ``access.not_allowed``, ``access.own_account``, ``access.account_not_found``.
+         */
+        post: operations["dabai_api_devices_give_pin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -737,6 +760,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/sign-on": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign On To
+         * @description Sign a worker on with a PIN, for 12 hours.
+         *
+         *     Refusals ``access.pin_wrong`` (for unknown log-in names as well), ``pin_too_many`` (429, ``seconds``),
+         *     ``pin_unset``, ``sign_on_not_allowed`` (403: no role where this device reports), ``device_not_allowed`` (403),
+         *     ``operation_over``.
+         */
+        post: operations["dabai_api_devices_sign_on_to"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/due": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Due
+         * @description Who is due and not yet swabbed in the device's areas, by area, building and unit.
+         *
+         *     While a round is in its first sampling, only those who should be visited (isolated, elderly, unable to come, or
+         *     missed before); ``everybody`` asks for all. Devices of door teams and of areas get all unless they ask otherwise.
+         */
+        get: operations["dabai_api_due_get_due"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/facts": {
         parameters: {
             query?: never;
@@ -749,8 +819,30 @@ export interface paths {
         /**
          * Post Facts
          * @description Report up to 500 facts. Each gets its receipt; one bad fact never takes its neighbours with it.
+         *
+         *     A fact may come sealed under one of up to 50 ``envelopes``. A lost device is told to ``wipe`` itself.
          */
         post: operations["dabai_api_facts_post_facts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Forms
+         * @description The kinds of fact that phones report through the general form, in the order of their numbers.
+         */
+        get: operations["dabai_api_forms_get_forms"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -806,10 +898,32 @@ export interface paths {
         };
         /**
          * Reference
-         * @description What a device needs to know: rounds, the sites it may report from, laboratories, kinds of fact and their
-         *     levels.
+         * @description What a device needs to know: the operation, its rounds with the rules for codes and pools, the sites it may
+         *     report from with their stations, laboratories, kinds of fact and their levels.
          */
         get: operations["dabai_api_field_reference"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/slice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Slice
+         * @description The residents of the device's areas, page by page, encrypted under a key of this device alone.
+         *
+         *     Refusals: ``people.slice_locked`` before anybody has signed on, ``people.slice_too_large``.
+         */
+        get: operations["dabai_api_slice_get_slice"];
         put?: never;
         post?: never;
         delete?: never;
@@ -886,6 +1000,22 @@ export interface components {
             sampled: number;
             /** Unlisted */
             unlisted: number;
+        };
+        /**
+         * Block
+         * @description Up to 500 rows, encrypted.
+         */
+        Block: {
+            /**
+             * Data
+             * @description Base64 of nonce (12 bytes) and AES-256-GCM of the rows as JSON.
+             */
+            data: string;
+            /**
+             * N
+             * @description Its number in the whole download, bound into the encryption.
+             */
+            n: number;
         };
         /**
          * BulletinList
@@ -1138,6 +1268,66 @@ export interface components {
             ok: boolean;
         };
         /**
+         * Due
+         * @description A page of the list. ``cursor`` is for the next page; a page may be short before the end.
+         */
+        Due: {
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+            /** Cursor */
+            cursor: string;
+            /** Items */
+            items: components["schemas"]["DueItem"][];
+            /** More */
+            more: boolean;
+        };
+        /**
+         * DueItem
+         * @description One door to knock at. Names come from the slice, by ``person``.
+         */
+        DueItem: {
+            /** Area */
+            area: string;
+            /** Attempts */
+            attempts: number;
+            /** Building */
+            building: string;
+            /** Deadline */
+            deadline: string | null;
+            /** Estate */
+            estate: string;
+            /** Kind */
+            kind: string;
+            /** Last At */
+            last_at: string | null;
+            /**
+             * Last Outcome
+             * @description refused, absent or moved
+             */
+            last_outcome: string | null;
+            /** Next Visit */
+            next_visit: string | null;
+            /** Owner */
+            owner: string | null;
+            /**
+             * Person
+             * Format: uuid
+             */
+            person: string;
+            /** Round */
+            round: number;
+            /**
+             * Tags
+             * @description isolated, elderly, unable, again, outstanding
+             */
+            tags: string[];
+            /** Unit */
+            unit: string;
+        };
+        /**
          * Envelope
          * @description What every fact carries, whatever its kind.
          */
@@ -1268,6 +1458,50 @@ export interface components {
             token: string;
             /** Username */
             username: string;
+        };
+        /**
+         * Form
+         * @description A kind of fact as a form.
+         */
+        Form: {
+            /** Fields */
+            fields: {
+                [key: string]: components["schemas"]["FormField"];
+            };
+            /** Kind */
+            kind: string;
+            /** Level */
+            level: number;
+            /**
+             * Roles
+             * @description Who may report it.
+             */
+            roles: string[];
+            /**
+             * Schema
+             * @description JSON schema of the body.
+             */
+            schema: {
+                [key: string]: unknown;
+            };
+            title: components["schemas"]["Said"];
+        };
+        /**
+         * FormField
+         * @description A field as the phone asks for it.
+         */
+        FormField: {
+            /**
+             * Fill
+             * @description round, site, station, login, person, tube or box; null: ask
+             */
+            fill: string | null;
+            hint: components["schemas"]["Said"] | null;
+            label: components["schemas"]["Said"];
+            /** Options */
+            options: {
+                [key: string]: components["schemas"]["Said"];
+            } | null;
         };
         /**
          * Gaps
@@ -1508,6 +1742,14 @@ export interface components {
             profile: string;
         };
         /**
+         * NewPin
+         * @description A PIN, told once.
+         */
+        NewPin: {
+            /** Pin */
+            pin: string;
+        };
+        /**
          * NewRound
          * @description A draft.
          */
@@ -1573,6 +1815,21 @@ export interface components {
              * Format: date-time
              */
             started_at: string;
+        };
+        /**
+         * OutboxEnvelope
+         * @description What a content key was agreed on with: the number of the sealing key, and the phone's ephemeral public point.
+         */
+        OutboxEnvelope: {
+            /**
+             * Epk
+             * @description Raw uncompressed P-256 point (65 bytes), Base64.
+             */
+            epk: string;
+            /** Id */
+            id: string;
+            /** Key */
+            key: number;
         };
         /**
          * OwnResult
@@ -1655,6 +1912,7 @@ export interface components {
             scope: {
                 [key: string]: unknown;
             }[];
+            sealing_key: components["schemas"]["SealingKeyOut"];
             /** Token */
             token: string;
         };
@@ -1694,16 +1952,6 @@ export interface components {
             samples: number;
             /** Tubes */
             tubes: string[];
-        };
-        /**
-         * Question
-         * @description Whose results: exactly as on the document.
-         */
-        Question: {
-            /** Name */
-            name: string;
-            /** Number */
-            number: string;
         };
         /**
          * Reason
@@ -1954,6 +2202,86 @@ export interface components {
             outcome: "" | "added" | "changed" | "same" | "doubled" | "refused";
         };
         /**
+         * Said
+         * @description One text in both languages.
+         */
+        Said: {
+            /** En */
+            en: string;
+            /** Zh */
+            zh: string;
+        };
+        /**
+         * SealedFact
+         * @description A fact under the content key of an envelope of this request.
+         */
+        SealedFact: {
+            /** Envelope */
+            envelope: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Sealed
+             * @description Nonce (12 bytes) and AES-256-GCM of the fact's JSON with its id as AAD, Base64.
+             */
+            sealed: string;
+        };
+        /**
+         * SealingKeyOut
+         * @description The key to which a device seals its outbox from now on.
+         */
+        SealingKeyOut: {
+            /** Number */
+            number: number;
+            /**
+             * Public
+             * @description Raw uncompressed P-256 point (65 bytes), Base64.
+             */
+            public: string;
+        };
+        /**
+         * SignOnRequest
+         * @description Who takes the device, and their PIN.
+         */
+        SignOnRequest: {
+            /** Login */
+            login: string;
+            /** Pin */
+            pin: string;
+        };
+        /**
+         * SignedOnOut
+         * @description A worker on a device for a shift, and what the device needs for it. It is to be kept under the PIN only.
+         */
+        SignedOnOut: {
+            /**
+             * Device Secret
+             * @description 32 bytes, Base64; the same for everybody who signs on to this device.
+             */
+            device_secret: string;
+            /** Display Name */
+            display_name: string;
+            /** Login */
+            login: string;
+            /** Roles */
+            roles: string[];
+            sealing_key: components["schemas"]["SealingKeyOut"];
+            /**
+             * Valid Seconds
+             * @description The same from now on, for a phone whose clock is wrong.
+             */
+            valid_seconds: number;
+            /**
+             * Valid Until
+             * Format: date-time
+             * @description End of the shift, in true time (not a drill's).
+             */
+            valid_until: string;
+        };
+        /**
          * SiteList
          * @description The sites of an operation by code.
          */
@@ -1988,6 +2316,32 @@ export interface components {
             site: number;
             /** Stations */
             stations: number;
+        };
+        /**
+         * Slice
+         * @description Some blocks of a slice. A row is [person, lookup tokens, masked name, last four, birth year, sex, group,
+         *     household sealed (0 or 1), household, area, building, unit, estate].
+         */
+        Slice: {
+            /**
+             * After
+             * @description For the next page; empty when there is none.
+             */
+            after: string;
+            /** Blocks */
+            blocks: components["schemas"]["Block"][];
+            /** More */
+            more: boolean;
+            /**
+             * Reset
+             * @description The version has changed since ``after``: this is the first page of the new one.
+             */
+            reset: boolean;
+            /**
+             * Version
+             * @description Of the slice as a whole; blocks of another version are to be thrown away.
+             */
+            version: string;
         };
         /**
          * Step
@@ -2062,9 +2416,11 @@ export interface components {
         };
         /**
          * WelcomeSlip
-         * @description The one-time token with which a new account's owner sets a password.
+         * @description The one-time token with which a new account's owner sets a password, and the PIN for phones if they have one.
          */
         WelcomeSlip: {
+            /** Pin */
+            pin: string;
             /** Token */
             token: string;
             /** Username */
@@ -2392,7 +2748,8 @@ export interface components {
         };
         /**
          * NotSampled
-         * @description A person refused, was absent, or is exempt; at a point or at a door.
+         * @description A person refused, was absent, is exempt or has moved away; at a point or at a door. ``next_visit``: when somebody
+         *     will come again.
          */
         "facts.testing.not_sampled": {
             /**
@@ -2400,6 +2757,11 @@ export interface components {
              * @default null
              */
             area: string | null;
+            /**
+             * Next Visit
+             * @default null
+             */
+            next_visit: string | null;
             outcome: components["schemas"]["facts.testing.not_sampled.NotSampledOutcome"];
             /**
              * Person
@@ -2421,7 +2783,7 @@ export interface components {
          * @description Why a person who was due was not swabbed when their turn came.
          * @enum {string}
          */
-        "facts.testing.not_sampled.NotSampledOutcome": "refused" | "absent" | "exempt";
+        "facts.testing.not_sampled.NotSampledOutcome": "refused" | "absent" | "exempt" | "moved";
         /**
          * QueueCounted
          * @description People standing in the queue of a point, as counted.
@@ -2771,6 +3133,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccountsOut"];
+                };
+            };
+            /** @description Nothing was stored; send the same again later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+            /** @description Turned away as a whole; nothing was stored. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+        };
+    };
+    dabai_api_devices_give_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewPin"];
                 };
             };
             /** @description Nothing was stored; send the same again later. */
@@ -4427,6 +4829,90 @@ export interface operations {
             };
         };
     };
+    dabai_api_devices_sign_on_to: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignOnRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedOnOut"];
+                };
+            };
+            /** @description Nothing was stored; send the same again later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+            /** @description Turned away as a whole; nothing was stored. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+        };
+    };
+    dabai_api_due_get_due: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+                everybody?: boolean | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Due"];
+                };
+            };
+            /** @description Nothing was stored; send the same again later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+            /** @description Turned away as a whole; nothing was stored. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+        };
+    };
     dabai_api_facts_post_facts: {
         parameters: {
             query?: never;
@@ -4442,8 +4928,13 @@ export interface operations {
                      * @default
                      */
                     app?: string;
+                    /**
+                     * Envelopes
+                     * @default []
+                     */
+                    envelopes?: components["schemas"]["OutboxEnvelope"][];
                     /** Facts */
-                    facts: components["schemas"]["Envelope"][];
+                    facts: (components["schemas"]["Envelope"] | components["schemas"]["SealedFact"])[];
                     /**
                      * Highest Seq
                      * @default null
@@ -4470,6 +4961,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Receipts"];
+                };
+            };
+            /** @description Nothing was stored; send the same again later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+            /** @description Turned away as a whole; nothing was stored. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+        };
+    };
+    dabai_api_forms_get_forms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Form"][];
                 };
             };
             /** @description Nothing was stored; send the same again later. */
@@ -4539,7 +5068,12 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Question"];
+                "application/json": {
+                    /** Name */
+                    name: string;
+                    /** Number */
+                    number: string;
+                };
             };
         };
         responses: {
@@ -4587,6 +5121,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Nothing was stored; send the same again later. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+            /** @description Turned away as a whole; nothing was stored. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
+                };
+            };
+        };
+    };
+    dabai_api_slice_get_slice: {
+        parameters: {
+            query?: {
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Slice"];
+                };
             };
             /** @description Nothing was stored; send the same again later. */
             503: {
