@@ -77,13 +77,15 @@ export class FakeServer {
       scope: [],
       sealing_key: { number: 3, public: crypto.toBase64(await this.publicKey()) },
     }),
-    '/devices/sign-on': (_, { login, pin }) =>
+    '/devices/sign-on': async (_, { login, pin }) =>
       pin === PIN
         ? {
             login,
             display_name: '演佳禾',
             roles: ['sampler'],
             valid_until: new Date(this.now() + 12 * 3_600_000).toISOString(),
+            valid_seconds: 12 * 3_600,
+            sealing_key: { number: 3, public: crypto.toBase64(await this.publicKey()) },
             device_secret: crypto.toBase64(SECRET),
             slice: { version: this.slices.version, people: this.slices.rows.length },
           }

@@ -1,4 +1,5 @@
 /** The server's door, as this phone knocks at it: JSON both ways, gzip up, every failure a `Refusal`. */
+import type { Refused } from './contract'
 import { gzip } from './crypto'
 import { Refusal } from './types'
 
@@ -92,7 +93,7 @@ export class Api {
       )
     }
     if (response.ok) return said
-    const { code, field, params } = said as { code?: string; field?: string | null; params?: Record<string, unknown> }
+    const { code, field, params } = said as Partial<Refused>
     const after = response.headers.get('Retry-After')
     const values = after ? { retry_after: after, ...params } : params
     throw new RequestRefusal(response.status, code ?? 'field.server_trouble', field ?? null, values)

@@ -6,6 +6,7 @@
 import * as crypto from './crypto'
 import type { Bytes } from './crypto'
 import { uuid7, type Now } from './clock'
+import type { Receipt } from './contract'
 import type { Attention, FieldDb, Hint, Meta, OutboxRow } from './db'
 import type { AttentionCase, Body, Note, OutboxItem, OutboxState, Uuid } from './types'
 import type { Keys, Vault } from './vault'
@@ -215,13 +216,6 @@ export class Outbox {
     })
     if (over) this.#shown.clear()
   }
-}
-
-export interface Receipt {
-  id: Uuid
-  verdict: string
-  code?: string | null
-  field?: string | null
 }
 
 /** `flags`: bits, each with a sentence in `contract/words` under its value. */

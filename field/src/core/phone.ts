@@ -2,13 +2,14 @@
 import { Api, RequestRefusal, type Fetch } from './api'
 import type { Now } from './clock'
 import * as crypto from './crypto'
+import type { Paired, SignedOn } from './contract'
 import { FieldDb, type Choice } from './db'
 import { Hints } from './hints'
 import { Outbox, type Along, type NewFact } from './outbox'
 import { Slice } from './slice'
 import { Sync } from './sync'
 import { Refusal, type DeviceInfo, type Uuid } from './types'
-import { PIN_ITERATIONS, Vault, type Keys, type SignedOn } from './vault'
+import { PIN_ITERATIONS, Vault, type Keys } from './vault'
 
 export interface PhoneOptions {
   db?: FieldDb
@@ -18,14 +19,6 @@ export interface PhoneOptions {
   /** Fewer rounds of PBKDF2, for tests only. */
   iterations?: number
   random?: () => number
-}
-
-interface Paired {
-  device: Uuid
-  token: string
-  district: number
-  operation: number
-  sealing_key: { number: number; public: string }
 }
 
 /** The code in what a camera or a thumb gave: a whole address of a pairing slip, or the code alone. */

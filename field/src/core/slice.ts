@@ -5,6 +5,7 @@
  */
 import * as crypto from './crypto'
 import type { Api } from './api'
+import type { SlicePage } from './contract'
 import type { FieldDb } from './db'
 import { cleanNumber, normaliseDocument } from './rules/documents'
 import { maskName } from './rules/masks'
@@ -27,14 +28,6 @@ type RawRow = [
   unit: string,
   estate: string,
 ]
-
-interface Page {
-  version: string
-  reset?: boolean
-  more: boolean
-  after: string
-  blocks: { n: number; data: string }[]
-}
 
 interface Entry {
   row: SliceRow
@@ -138,7 +131,7 @@ export class Slice {
     if (!wanted || (await this.#db.read('slice'))?.version === wanted.version) return false
     let after = (await this.#db.read('sliceNext'))?.after ?? ''
     for (;;) {
-      const page = await api.get<Page>('/slice', after ? { after } : {})
+      const page = await api.get<SlicePage>('/slice', after ? { after } : {})
       await this.#keep(page, wanted.people)
       if (!page.more) return true
       if (!page.after) return false
@@ -146,7 +139,7 @@ export class Slice {
     }
   }
 
-  async #keep(page: Page, people: number): Promise<void> {
+  async #keep(page: SlicePage, people: number): Promise<void> {
     const { version, more, after } = page
     const blocks = page.blocks.map(({ n, data }) => ({ version, n, data: crypto.fromBase64(data) }))
     const { slice, meta } = this.#db

@@ -6,10 +6,11 @@
  */
 import { RequestRefusal, type Api } from './api'
 import { measureSkew, type Now } from './clock'
+import type { DuePage, Receipt } from './contract'
 import * as crypto from './crypto'
 import type { FieldDb, OutboxRow } from './db'
 import type { FeedSample, Hints } from './hints'
-import type { FeedCase, FeedEntry, Outbox, Receipt } from './outbox'
+import type { FeedCase, FeedEntry, Outbox } from './outbox'
 import { readForms, readReference } from './reference'
 import type { Slice } from './slice'
 import type { DueItem, Uuid } from './types'
@@ -370,7 +371,7 @@ export class Sync {
     let cursor = ''
     let as_of: string | null = null
     for (;;) {
-      const page = await api.get<DueList & { cursor?: string; more?: boolean }>('/due', cursor ? { cursor } : {})
+      const page = await api.get<DuePage>('/due', cursor ? { cursor } : {})
       items.push(...page.items)
       as_of = page.as_of
       if (!page.more || !page.cursor || page.cursor === cursor) break

@@ -4,6 +4,7 @@
  */
 import * as crypto from './crypto'
 import type { Bytes } from './crypto'
+import type { SignedOn } from './contract'
 import { uuid4, type Now } from './clock'
 import type { EnvelopeRow, FieldDb, VaultRow } from './db'
 import { Refusal, type KnownWorker, type Worker } from './types'
@@ -23,18 +24,6 @@ export interface Keys {
   display: CryptoKey
   envelope: EnvelopeRow
   seal: CryptoKey
-}
-
-export interface SignedOn {
-  login: string
-  display_name: string
-  roles: string[]
-  valid_until: string
-  /** The same from now on, for a phone whose clock is wrong. */
-  valid_seconds?: number
-  device_secret: string
-  /** The server's key to seal to from now on. */
-  sealing_key?: { number: number; public: string }
 }
 
 export class Vault {
@@ -87,10 +76,9 @@ export class Vault {
   async admit(signedOn: SignedOn, pin: string): Promise<Keys> {
     const { login, display_name: displayName, roles } = signedOn
     const { valid_seconds: seconds, sealing_key: sealing } = signedOn
-    const validUntil = seconds === undefined ? Date.parse(signedOn.valid_until) : this.#now() + seconds * 1_000
-    if (sealing) {
-      await this.#db.write({ sealingKey: { number: sealing.number, public: crypto.fromBase64(sealing.public) } })
-    }
+    // By our own clock, which may be wrong: the shift is as long as the server says.
+    const validUntil = this.#now() + seconds * 1_000
+    await this.#db.write({ sealingKey: { number: sealing.number, public: crypto.fromBase64(sealing.public) } })
     const worker = { login, displayName, roles, validUntil, offline: false }
     return this.#admit(worker, crypto.fromBase64(signedOn.device_secret), pin)
   }

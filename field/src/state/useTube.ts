@@ -1,5 +1,6 @@
 import { computed, shallowRef, watch, type ComputedRef } from 'vue'
 import { uuid7 } from '@/core/clock'
+import { fact, type BodyOf } from '@/core/contract'
 import type { Hint, OpenTube } from '@/core/db'
 import type { NewFact } from '@/core/outbox'
 import { cleanNumber, lastFour } from '@/core/rules/documents'
@@ -17,7 +18,7 @@ import {
   type TubeItem,
   type TubeNow,
 } from '@/core/tube'
-import { Refusal, type Body, type SliceRow, type Swabbed, type TubePerson, type Uuid, type Warning } from '@/core/types'
+import { Refusal, type SliceRow, type Swabbed, type TubePerson, type Uuid, type Warning } from '@/core/types'
 import { phone, quietly, roundNow, shown } from './phone'
 import { useOutbox } from './useOutbox'
 import { useSession } from './useSession'
@@ -173,26 +174,37 @@ function check(who: Swabbed): Warning[] {
 }
 
 /** The facts of one swab: the person too, where nobody knew them. */
-function swabFacts(who: Swabbed, kind: string, body: Body, said: Warning[]): { facts: NewFact[]; person: TubePerson } {
+function swabFacts<K extends 'testing.sample_taken' | 'testing.late_entry'>(
+  who: Swabbed,
+  kind: K,
+  body: BodyOf<K> & { tube: string },
+  said: Warning[],
+): { facts: NewFact[]; person: TubePerson } {
   const at = phone().now()
   const { person, name, lastFour: four } = known(who)
   const sample = uuid7(at)
   const id = person ?? uuid7(at)
-  const tube = String(body['tube'])
+  const { tube } = body
   const note = { name, lastFour: four, warnings: said }
   const facts: NewFact[] = []
-  if ('unknown' in who) facts.push({ kind: 'people.person_registered', id, at, body: registration(who.unknown), note })
-  const single = body['single'] === true
-  facts.push({ kind, id: sample, at, body: { ...body, person: id }, tube, note })
+  if ('unknown' in who) facts.push({ ...fact('people.person_registered', registration(who.unknown)), id, at, note })
+  const single = body.single === true
+  facts.push({ ...fact<K>(kind, { ...body, person: id }), id: sample, at, tube, note })
   return { facts, person: { sample, person: id, name, lastFour: four, at, single, warnings: said } }
 }
 
-function registration(one: { name: string; kind?: string; number?: string; phone?: string; group?: string }): Body {
+function registration(one: {
+  name: string
+  kind?: string
+  number?: string
+  phone?: string
+  group?: string
+}): BodyOf<'people.person_registered'> {
   const { name, kind = '', number = '', phone: line = '', group = '' } = one
-  const body: Body = { site: place().site, name: name.trim() }
-  if (number) body['document'] = { kind, number }
-  if (line) body['phone'] = line
-  if (group) body['group'] = group
+  const body: BodyOf<'people.person_registered'> = { site: place().site, name: name.trim() }
+  if (number) body.document = { kind, number }
+  if (line) body.phone = line
+  if (group) body.group = group
   return body
 }
 
@@ -233,7 +245,7 @@ const state: TubeState = {
     const said = check(who)
     const { person: id, row } = known(who)
     const single = tube.single || (folded.value.people.length === 0 && alone(pooling.value, memberOf(id ?? 'new', row)))
-    const body: Body = { ...place(), tube: tube.code, ...(single ? { single } : {}) }
+    const body = { ...place(), tube: tube.code, ...(single ? { single } : {}) }
     const { facts, person } = swabFacts(who, 'testing.sample_taken', body, said)
     await phone().put(facts, { hints: [hintFor(person, tube.code)] })
     lastSwab = { person: person.person, at: person.at }
@@ -256,17 +268,17 @@ const state: TubeState = {
     const row = await db.outbox.where('id').equals(sample).first()
     const item = row ? await outbox.item(row) : null
     const note = { ...item?.note, person: item?.body?.['person'] }
-    const body: Body = { round, site, sample, to_tube: to, reason }
+    const moved = fact('testing.sample_moved', { round, site, sample, to_tube: to, reason })
     const hint = hints.get(sample)
     const along = hint ? { dropHints: [sample], hints: [{ ...hint, tube: to }] } : {}
-    await phone().put([{ kind: 'testing.sample_moved', body, tube: row?.tube, about: sample, note }], along)
+    await phone().put([{ ...moved, tube: row?.tube, about: sample, note }], along)
     await refreshTube()
   },
 
   async seal(reason = '') {
     const { code } = needTube()
-    const body: Body = { ...place(), tube: code, people: folded.value.people.length, ...(reason ? { reason } : {}) }
-    await phone().put([{ kind: 'testing.tube_sealed', body, tube: code }], { meta: { tube: null } })
+    const body = { ...place(), tube: code, people: folded.value.people.length, ...(reason ? { reason } : {}) }
+    await phone().put([{ ...fact('testing.tube_sealed', body), tube: code }], { meta: { tube: null } })
     await refreshTube()
   },
 
@@ -274,8 +286,8 @@ const state: TubeState = {
     const { code } = needTube()
     const { round, site } = place()
     const dropHints = folded.value.people.map((one) => one.sample)
-    const body: Body = { round, site, tube: code, reason }
-    await phone().put([{ kind: 'testing.tube_voided', body, tube: code }], { meta: { tube: null }, dropHints })
+    const voided = fact('testing.tube_voided', { round, site, tube: code, reason })
+    await phone().put([{ ...voided, tube: code }], { meta: { tube: null }, dropHints })
     await refreshTube()
   },
 
@@ -287,7 +299,7 @@ const state: TubeState = {
 
   async lateEntry(text, who, reason, second) {
     const { code } = readTubeCode(text, session.round.value?.codes.tube_pattern ?? null)
-    const body: Body = { ...place(), tube: code, reason, second }
+    const body = { ...place(), tube: code, reason, second }
     const { facts, person } = swabFacts(who, 'testing.late_entry', body, [])
     await phone().put(facts, { hints: [hintFor(person, code)] })
     await refreshTube()
