@@ -34,7 +34,8 @@ const NAMES = [
 const GROUPS: Record<number, string> = { 5: 'fever_clinic' }
 const people = await Promise.all(
   Array.from({ length: 240 }, async (_, n) => {
-    const body = `34060219${String(1940 + (n % 70))}0${(n % 9) + 1}1${n % 9}${String(n + 100).slice(0, 3)}`
+    // Born in 1900: nobody's numbers.
+    const body = `34060219000${(n % 9) + 1}1${n % 9}${String(n + 100).slice(0, 3)}`
     const number = body + checkDigit(body)
     const person = `0190a000-0000-7000-8000-${String(n).padStart(12, '0')}`
     return { person, number, name: NAMES[n % NAMES.length] ?? '', n }

@@ -12,6 +12,6 @@ export default defineConfig({
   resolve: { alias: { '@': at('../src'), 'node:zlib': at('./zlib.ts') } },
   define: { __APP_VERSION__: JSON.stringify('0') },
   plugins: [vue()],
-  server: { port: 5199, strictPort: true, host: '127.0.0.1', fs: { allow: [at('../..')] } },
+  server: { hmr: false, port: 5199, strictPort: true, host: '127.0.0.1', fs: { allow: [at('../..')] } },
   optimizeDeps: { exclude: ['zxing-wasm'] },
 })
