@@ -40,6 +40,8 @@ export class Phone {
   readonly now: Now
   readonly app: string
   #token: string | null = null
+  /** Until a slice that has just come can be searched. */
+  reading: Promise<void> = Promise.resolve()
 
   constructor(options: PhoneOptions = {}) {
     this.db = options.db ?? new FieldDb()
@@ -55,7 +57,7 @@ export class Phone {
     this.sync = new Sync({ db, api, vault, outbox, hints, slice, now, app, random })
     this.sync.onNews((news) => {
       if (news === 'gone') this.#token = null
-      if (news === 'slice' && this.vault.keys) void this.slice.unlock(this.vault.keys)
+      if (news === 'slice' && this.vault.keys) this.reading = this.slice.unlock(this.vault.keys)
     })
   }
 

@@ -107,7 +107,10 @@ async function onNews(news: string): Promise<void> {
   if (news === 'reference') shown.reference.value = (await db.read('reference')) ?? null
   if (news === 'forms') shown.forms.value = (await db.read('forms')) ?? []
   if (news === 'hints') shown.hints.value += 1
-  if (news === 'slice') shown.slice.value += 1
+  if (news === 'slice') {
+    await phone().reading
+    shown.slice.value += 1
+  }
   if (news === 'due') shown.due.value += 1
   if (news === 'closed' || news === 'gone') {
     if (typeof localStorage !== 'undefined') localStorage.removeItem('dabai.field.settings')
