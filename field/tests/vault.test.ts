@@ -114,6 +114,23 @@ describe('the end of a shift', () => {
     await expect(phone.unlock('nurse', PIN, false)).rejects.toMatchObject({ code: 'field.shift_over' })
   })
 
+  it('leaves nothing readable when it is locked in the middle of reading', async () => {
+    const server = new FakeServer()
+    server.slices.rows = [['p-1', ['aa'], '演*禾', '0002', 1990, 2, '', 0, 'h', '340602001', '3', '1', '和平']]
+    const phone = await signedOn(server)
+    await phone.put([sample(1)])
+    await phone.sync.cycle()
+    await expect.poll(() => phone.slice.size).toBe(1)
+    const again = await switchOn(server, kill(phone))
+    const keys = await again.vault.unlock('nurse', PIN, true)
+    const row = await again.db.outbox.get(1)
+    const reading = Promise.all([again.slice.unlock(keys), again.sync.unlock(), row && again.outbox.show(row)])
+    again.lock()
+    expect((await reading)[2]).toBeNull()
+    expect(again.slice.size).toBe(0)
+    expect(again.sync.due.items).toHaveLength(0)
+  })
+
   it('is locked when it lies unused', async () => {
     let now = Date.now()
     const server = new FakeServer()

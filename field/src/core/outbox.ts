@@ -119,7 +119,7 @@ export class Outbox {
     if (known) return known
     if (!row.display) return null
     const plain = await crypto.open(keys.display, row.display, `display|${row.id}`).catch(() => null)
-    if (!plain) return null
+    if (!plain || this.#vault.keys !== keys) return null
     const shown = JSON.parse(crypto.text(plain)) as Shown
     this.#shown.set(row.id, shown)
     return shown

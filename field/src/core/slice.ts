@@ -67,7 +67,8 @@ export class Slice {
         return plain ? (JSON.parse(crypto.text(plain)) as RawRow[]) : []
       }),
     )
-    this.fill(opened.flat())
+    // Locked, or unlocked by somebody else, while this was being read.
+    if (this.#lookup === keys.lookup) this.fill(opened.flat())
   }
 
   /** Index these rows in memory. */

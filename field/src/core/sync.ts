@@ -377,6 +377,7 @@ export class Sync {
       if (!page.more || !page.cursor || page.cursor === cursor) break
       cursor = page.cursor
     }
+    if (this.#parts.vault.keys !== keys) return
     this.due = { items, as_of }
     this.#dueAt = now()
     const sealed = await crypto.seal(keys.display, crypto.utf8(JSON.stringify(this.due)), 'due')
@@ -390,7 +391,7 @@ export class Sync {
     const kept = await this.#parts.db.read('due')
     if (!keys || !kept) return
     const plain = await crypto.open(keys.display, kept, 'due').catch(() => null)
-    if (plain) this.due = JSON.parse(crypto.text(plain)) as DueList
+    if (plain && this.#parts.vault.keys === keys) this.due = JSON.parse(crypto.text(plain)) as DueList
     this.#tell('due')
   }
 
