@@ -24,6 +24,7 @@ import django
 
 SHOWN = 400
 POOL = 10
+NAMES = ("文体中心采样点", "第二小学采样点", "区疾控中心实验室")
 # Who holds which phone: member of the cast, role, kind of device, and where it works.
 PHONES = {
     "sampler": ("swab_nurse", "phone", "point"),
@@ -43,6 +44,9 @@ def new(count: int) -> dict[str, Any]:
     from dabai.testkit.district import make_operation
 
     drill = make_operation()
+    for site, name in zip((*drill.points, drill.laboratory), NAMES, strict=False):
+        site.name = name
+        site.save(update_fields=["name"])
     point = drill.points[0]
     cast = make_cast(drill.id, str(drill.district), since=drill.operation.started_at - timedelta(days=1))
     bring(drill.id, drill.district, point.area, count)

@@ -39,7 +39,7 @@ def test_the_app_by_day_by_night_and_in_the_sun(server, phone) -> None:
     nurse.pair(shift["codes"]["spare"])
     nurse.sign_on(shift["workers"]["sampler"], station=1)
     nurse.ready()
-    nurse.all_sent()
+    expect(nurse.page.get_by_text(like("home.phone", n=240)).first).to_be_visible()
     picture(nurse, "home")
     people = shift["people"]
     nurse.go("/sample")
