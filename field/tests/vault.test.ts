@@ -84,14 +84,14 @@ describe('signing on', () => {
     const server = new FakeServer()
     const phone = await paired(server)
     server.offline = true
-    await phone.signOnOffline('helper', '4711')
+    await phone.signOnOffline('volunteer', '4711')
     await phone.put([sample(1)])
     phone.lock()
-    await phone.unlock('helper', '4711', false)
+    await phone.unlock('volunteer', '4711', false)
     expect(await phone.outbox.item((await phone.db.outbox.get(1)) ?? fail())).toMatchObject({ body: sample(1).body })
     server.offline = false
     await phone.sync.cycle()
-    expect([...server.stored.values()]).toMatchObject([{ by: 'helper' }])
+    expect([...server.stored.values()]).toMatchObject([{ by: 'volunteer' }])
   })
 
   it('does not let that way past the PIN of somebody it knows', async () => {
