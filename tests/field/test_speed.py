@@ -20,8 +20,9 @@ TIMED = """code => new Promise(done => {
     done(performance.now() - started)
   })
   watch.observe(document.body, { subtree: true, childList: true, characterData: true })
-  for (const key of [...code, 'Enter'])
-    document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, composed: true }))
+  const keys = [...code, 'Enter'].map(
+    key => new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, composed: true }))
+  for (const event of keys) document.body.dispatchEvent(event)
 })"""
 
 
