@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { effectScope } from 'vue'
 import type { Phone } from '@/core/phone'
 import { gate } from '@/router'
+import { useSampling } from '@/screens/sample/sampling'
 import { useDue, useOutbox, useSession, useSlice, useSync, useTube, useUpdate } from '@/state'
 import { boot, shutDown } from '@/state/phone'
 import { readSettings, DEFAULTS } from '@/state/useSettings'
 import { freshName, kill, switchOn } from './phones'
 import { FakeServer, PIN, tokenOf } from './server'
+
+// Nobody hears a test.
+vi.mock('@/sound', () => ({ signal: () => undefined, numberClip: () => [] }))
 
 const { pooling } = JSON.parse(readFileSync(new URL('../../contract/vectors/pools.json', import.meta.url), 'utf8')) as {
   pooling: unknown
@@ -295,6 +299,23 @@ describe('the doors', () => {
     ])
     await useOutbox().put('testing.not_sampled', { round: 2, person: 'p-2', outcome: 'absent', reason: '无人' })
     await expect.poll(() => items.value.map(({ doneHere }) => doneHere)).toEqual([null, 'absent'])
+  })
+})
+
+describe('somebody at a door', () => {
+  it('waits for the next tube, or goes into the one that is open', async () => {
+    const scope = effectScope()
+    const sampling = scope.run(() => useSampling())
+    if (!sampling) throw new Error('No scope')
+    await sampling.arrive('p-1')
+    expect([useTube().tube.value, sampling.waiting.value?.name]).toEqual([null, '演*禾 0002'])
+    await sampling.heard(TUBE)
+    expect([useTube().count.value, useTube().limit.value, sampling.waiting.value]).toEqual([1, 5, null])
+    await sampling.arrive('p-200')
+    expect(useTube().count.value).toBe(2)
+    await sampling.arrive('p-200')
+    expect(useTube().count.value).toBe(2)
+    scope.stop()
   })
 })
 

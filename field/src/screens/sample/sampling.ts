@@ -119,8 +119,8 @@ export function useSampling() {
   const undoable = shallowRef<{ sample: string; until: number } | null>(null)
   const busy = ref(false)
   const flash = ref(0)
-  /** Somebody who waits for a tube of their own. */
-  const waiting = shallowRef<{ who: Swabbed; name: string } | null>(null)
+  /** Somebody who waits for the next tube: one of their own (`single`), or any. */
+  const waiting = shallowRef<{ who: Swabbed; name: string; single: boolean } | null>(null)
   const sealed = shallowRef<{ code: string; people: number; at: number } | null>(null)
   /** The tube that was left for somebody's own, and is gone on with afterwards. */
   let resume: string | null = null
@@ -205,7 +205,7 @@ export function useSampling() {
   }
 
   async function openTube(code: string, confirmed: boolean): Promise<void> {
-    const single = waiting.value !== null
+    const single = waiting.value?.single ?? false
     const left = tube.count.value > 0 ? tube.tube.value : null
     let opening
     try {
@@ -318,6 +318,15 @@ export function useSampling() {
     heard,
     pick: (row: SliceRow) => inTurn(() => takePerson({ row })),
     number: (number: string) => inTurn(() => takeNumber(number)),
+    /** Somebody at a door: into the open tube, or into the next one that is scanned. */
+    arrive: (person: string) =>
+      inTurn(async () => {
+        const row = slice.byId(person)
+        const who: Swabbed = row ? { row } : { person }
+        if (tube.tube.value) return takePerson(who)
+        waiting.value = { who, name: nameOf(who), single: false }
+        tell('soft')
+      }),
     /** Somebody who is on no list. */
     register: (one: { name: string; number?: string; kind?: string; phone?: string }) =>
       inTurn(() => (needTube() ? takePerson({ unknown: one }) : Promise.resolve())),
@@ -335,7 +344,7 @@ export function useSampling() {
     ownTube: () => {
       const open = ask.value
       if (open?.kind !== 'single') return
-      waiting.value = { who: open.who, name: open.name }
+      waiting.value = { who: open.who, name: open.name, single: true }
       ask.value = null
       say('warn', t('single.scan_new', { name: open.name }))
     },

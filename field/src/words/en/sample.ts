@@ -5,6 +5,7 @@ export default {
   'sample.no_place_help': 'Choose the point, the station and the round on the first screen, then start.',
   'sample.go_home': 'Choose',
   'sample.no_tube': 'Scan a tube to open it',
+  'sample.scan_for': 'Scan a tube for {name}',
   'sample.no_tube_help': '{n} {n|person|people} in a tube. A hand scanner works at any time.',
   'sample.no_tube_single': 'Single sampling: one person in a tube.',
   'sample.scan_tube': 'Scan tube',

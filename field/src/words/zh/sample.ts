@@ -5,6 +5,7 @@ export default {
   'sample.no_place_help': '回到首页选好采样点、采样台和轮次，再开始采样。',
   'sample.go_home': '去选择',
   'sample.no_tube': '扫管码，开新管',
+  'sample.scan_for': '扫一支管，采 {name}',
   'sample.no_tube_help': '每管 {n} 人。扫码枪随时可用。',
   'sample.no_tube_single': '单采：每管 1 人。',
   'sample.scan_tube': '扫管码',
