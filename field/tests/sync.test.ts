@@ -19,7 +19,7 @@ describe('sending', () => {
     expect(server.stored.size).toBe(5_000)
     expect(await phone.outbox.counts()).toMatchObject({ pending: 0 })
     const posts = server.requests.filter(({ path }) => path === '/facts')
-    expect(Math.max(...posts.map(({ facts }) => facts))).toBeLessThanOrEqual(200)
+    expect(Math.max(...posts.map(({ facts }) => facts))).toBeLessThanOrEqual(500)
     expect(posts.at(-1)?.body).toMatchObject({ highest_seq: 5_000, unsent: 0, app: 'field test' })
   })
 

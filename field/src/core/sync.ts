@@ -18,7 +18,9 @@ import type { Vault } from './vault'
 
 export type SyncState = 'idle' | 'sending' | 'receiving' | 'waiting'
 
-export const BATCH = 200
+/** Facts in the first request, and in those after one that went through: the server takes no more. */
+const BATCH = 200
+const LARGEST = 500
 const BASE_MS = 1_000
 const CAP_MS = 120_000
 const POLL_MS = 30_000
@@ -236,7 +238,7 @@ export class Sync {
       this.#set({ state: 'sending' })
       try {
         await this.#post(rows)
-        size = Math.min(BATCH, size * 2)
+        size = Math.min(LARGEST, size * 2)
       } catch (error) {
         if (!(error instanceof RequestRefusal && error.aboutContent)) throw error
         // One of them makes the whole request unfit. Halve until it is alone, and let its neighbours pass.
