@@ -272,6 +272,8 @@ def _old_citizen(text: str) -> Document:
 def clean_number(raw: str) -> str:
     """Full-width to half-width, capitals, and nothing that a printer, a scanner or a sheet put in between."""
     text = raw[:128]
+    if text.isascii() and text.isalnum():
+        return text.upper()
     text = text[:-2] if text.endswith(".0") else text  # a number cell turned into text
     return unicodedata.normalize("NFKC", text).translate(_NOISE).upper()
 
