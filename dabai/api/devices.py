@@ -44,6 +44,7 @@ class Paired(Schema):
     """The device and its token. The token is shown once; only its hash is kept."""
 
     device: UUID
+    name: str
     token: str
     district: int
     operation: int
@@ -63,6 +64,7 @@ def pair(request: HttpRequest, data: PairRequest) -> dict[str, Any]:
     device, token = pair_from(request, code=data.code, name=data.name, app=data.app)
     return {
         "device": device.pk,
+        "name": device.name,
         "token": token,
         "district": device.district,
         "operation": device.operation,

@@ -1906,6 +1906,8 @@ export interface components {
             device: string;
             /** District */
             district: number;
+            /** Name */
+            name: string;
             /** Operation */
             operation: number;
             /** Scope */

@@ -71,6 +71,7 @@ export class FakeServer {
   readonly #handlers: Record<string, Handler> = {
     '/devices/pair': async () => ({
       device: DEVICE,
+      name: '',
       token: 'token-of-this-device',
       district: 1,
       operation: 1,

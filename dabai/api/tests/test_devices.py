@@ -47,6 +47,7 @@ def new_pin(by: Any, login: str) -> Any:
 
 def test_the_pairing_tells_the_key_to_seal_to(paired: dict[str, Any], drill: PreparedOperation) -> None:
     key = newest_sealing_key(drill.id)
+    assert paired["name"] == Device.objects.get(pk=paired["device"]).name
     assert paired["sealing_key"]["number"] == key.number == 1
     assert b64decode(paired["sealing_key"]["public"]) == bytes(key.public)
     assert len(key.public) == 65

@@ -90,7 +90,7 @@ export class Phone {
     await this.db.wipeAll()
     this.hints.clear()
     const { district, operation } = answer
-    const device = { id: answer.device, name, district, operation, pairedAt: this.now() }
+    const device = { id: answer.device, name: answer.name || name, district, operation, pairedAt: this.now() }
     const sealingKey = { number: answer.sealing_key.number, public: crypto.fromBase64(answer.sealing_key.public) }
     // The token last: a pairing that was cut off has no device, and is asked for again.
     const token = await this.vault.keepToken(answer.token)
