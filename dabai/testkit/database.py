@@ -42,6 +42,19 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _dropped_at_the_end() -> None:
+    """Drop the test database although threads that write and answer together may still hold connections to it."""
+    from django.db import connection
+    from django.db.backends.base.creation import BaseDatabaseCreation
+
+    def drop(self: BaseDatabaseCreation, name: str, verbosity: int) -> None:  # noqa: ARG001 - Django's own signature
+        with self._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+            cursor.execute(f"DROP DATABASE {self.connection.ops.quote_name(name)} WITH (FORCE)")
+
+    type(connection.creation)._destroy_test_db = drop  # type: ignore[method-assign]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     """Stop what this process started."""
