@@ -115,9 +115,9 @@ class Cells:
 
     def are_due(self, *, busy: bool) -> bool:
         """Whether it is time again: every second while facts keep coming, and with nothing else to do at once. Never so
-        often that figures take more than half of the time, or a third when they follow every handful of facts.
+        often that figures take more than a quarter of the time: a day's results touch every point with each turn.
         """
-        rest = max(BUSY_CELLS, self.took) if busy else min(BUSY_CELLS, 2 * self.took)
+        rest = max(BUSY_CELLS, 3 * self.took) if busy else min(BUSY_CELLS, 2 * self.took)
         return time.monotonic() - self.at >= rest
 
     @contextmanager

@@ -94,9 +94,9 @@ LEFT JOIN access_user u ON u.id = r.actor ORDER BY r.id"""  # noqa: S608 - const
 
 
 # Most results of an operation have long been released, so a page is looked for in stretches of the results by id, each
-# several times as long as the one before: as one, every page would go through all of them.
-STRETCH = 2_000
-TIMES = 4
+# several times as long as the one before: as one, every page would go through all of them. The first is as long as the
+# page, because where many wait they lie side by side.
+TIMES = 8
 END_OF_STRETCH = """
 SELECT id FROM testing_result WHERE district = %(district)s AND id > %(after)s
 ORDER BY id OFFSET %(stretch)s LIMIT 1"""
@@ -116,7 +116,7 @@ def waiting_results(
     stretch of results that has to be gone through.
     """
     values = given(district, operation, lab, outcome)
-    start, stretch, found = after or NIL, max(STRETCH, TIMES * limit), list[WaitingResult]()
+    start, stretch, found = after or NIL, max(1, limit), list[WaitingResult]()
     with connection.cursor() as cursor:
         while start < LAST and len(found) < limit:
             cursor.execute(END_OF_STRETCH, {"district": district, "after": start, "stretch": stretch})

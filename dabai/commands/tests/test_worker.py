@@ -46,9 +46,9 @@ def test_while_facts_come_figures_follow_every_second(now: list[float]) -> None:
     assert after(now, took=0.1, waited=BUSY_CELLS).are_due(busy=True)
 
 
-def test_figures_take_half_of_the_time_at_most(now: list[float]) -> None:
-    assert not after(now, took=3.0, waited=BUSY_CELLS).are_due(busy=True)
-    assert after(now, took=3.0, waited=3.0).are_due(busy=True)
+def test_figures_take_a_quarter_of_the_time_at_most(now: list[float]) -> None:
+    assert not after(now, took=3.0, waited=8.9).are_due(busy=True)
+    assert after(now, took=3.0, waited=9.0).are_due(busy=True)
 
 
 def test_with_nothing_else_to_do_figures_are_due_soon(now: list[float]) -> None:

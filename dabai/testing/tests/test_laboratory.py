@@ -226,7 +226,6 @@ def test_a_correction_needs_a_reason_an_outcome_and_another_person(drill, cast):
 
 
 def test_a_page_is_found_behind_any_number_of_results_that_do_not_wait(drill, cast, monkeypatch):
-    monkeypatch.setattr(worklists, "STRETCH", 1)
     monkeypatch.setattr(worklists, "TIMES", 1)
     upload(drill, cast.lab_technician.user, *(row(number) for number in range(12)))
     ids = waiting(drill, "to_review")
