@@ -25,7 +25,7 @@ from django.utils.crypto import salted_hmac
 
 from dabai.kernel.refusal import Refusal
 
-CHAIN_LOCK = 7_348
+CHAIN_LOCK = 7_350
 BATCH = 5_000
 TOLD = 100
 ROW = ("id", "at", "actor_id", "device", "operation", "action", "subject", "area", "reason", "detail::text")

@@ -32,7 +32,7 @@ from dabai.kernel.refusal import Refusal
 WINDOW = timedelta(minutes=15)
 # How many wrong PINs in that time. A phone is shared by a shift, so it may see more slips than one person makes.
 OF_LOGIN, OF_DEVICE = 5, 10
-TURN_LOCK = 7_347
+TURN_LOCK = 7_349
 
 
 @dataclass(frozen=True, slots=True)

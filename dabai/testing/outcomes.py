@@ -24,8 +24,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from dabai.testing.duties import Owner, duties
 
 OUTCOMES = ("positive", "pending", "negative", "invalid", "awaiting", "withheld", "none")
@@ -81,19 +79,24 @@ FROM (
         AND x.person = coalesce(i.canonical, g.person)
 ) c {OUTCOME}"""  # noqa: S608 - constants only
 
-OF_ROUNDS = f"""
-SELECT c.round, c.number, c.name, o.outcome, c.first_at,
+# What each of ``own(asked, person)`` may be told about each round in which they were swabbed, newest first.
+IN_ROUNDS = f"""SELECT c.asked, c.round, c.number, c.name, o.outcome, c.first_at,
     CASE WHEN o.outcome NOT IN ('withheld', 'awaiting') THEN o.released_at END
 FROM (
-    SELECT r.id AS round, r.number, r.name, x.first_at, x.district, r.operation, x.tubes,
+    SELECT own.asked, r.id AS round, r.number, r.name, x.first_at, x.district, r.operation, x.tubes,
         coalesce(i.name_conflict, false) AS name_conflict
-    FROM (SELECT %(person)s::uuid AS person) g
-    LEFT JOIN people_identity i ON i.district = %(district)s AND i.person = g.person
+    FROM own
+    LEFT JOIN LATERAL (
+        SELECT i.canonical, i.name_conflict FROM people_identity i
+        WHERE i.district = %(district)s AND i.person = own.person OFFSET 0) i ON true
     JOIN testing_round r ON r.operation = %(operation)s AND r.district = %(district)s
-    JOIN testing_coverage x ON x.district = %(district)s AND x.round = r.id
-        AND x.person = coalesce(i.canonical, g.person) AND x.samples > 0
+    CROSS JOIN LATERAL (
+        SELECT x.* FROM testing_coverage x
+        WHERE x.district = %(district)s AND x.round = r.id AND x.person = coalesce(i.canonical, own.person)
+            AND x.samples > 0 OFFSET 0) x
 ) c {OUTCOME}
-ORDER BY c.number DESC"""  # noqa: S608 - constants only
+ORDER BY c.asked, c.number DESC"""  # noqa: S608 - constants only
+OF_ROUNDS = f"WITH own AS (SELECT 0 AS asked, %(person)s::uuid AS person) {IN_ROUNDS}"
 
 # A tube is alarming when its released result is not negative. Its people are found through samples taken into it, moved
 # to it, or given to it by a settlement: more than those who are really in it, and their coverage tells.
@@ -167,17 +170,9 @@ def outcomes_of(cursor: Any, district: int, round_id: int, people: Collection[UU
 
 
 def result_of_person(cursor: Any, district: int, operation: int, person: UUID) -> list[PersonResult]:
-    """What a person may be told about each round in which they were swabbed, newest first: one statement.
-
-    Prepared, because whole cities ask at once and planning it costs five times what running it does. Django's own
-    cursors can't prepare, so the driver's is used on the same connection.
-    """
-    raw = cursor.connection
-    raw.prepare_threshold = raw.prepare_threshold or 5
-    asked = psycopg.Cursor(raw).execute(
-        OF_ROUNDS, {"district": district, "operation": operation, "person": person}, prepare=True
-    )
-    return [PersonResult(*row) for row in asked.fetchall()]
+    """What a person may be told about each round in which they were swabbed, newest first: one statement."""
+    cursor.execute(OF_ROUNDS, {"district": district, "operation": operation, "person": person})
+    return [PersonResult(*row) for _, *row in cursor.fetchall()]
 
 
 def retests_due(cursor: Any, district: int, round_id: int, prefix: str = "") -> list[DueRetest]:

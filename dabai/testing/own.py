@@ -13,7 +13,7 @@ import psycopg
 from dabai.access.keys import TOKEN, ring
 from dabai.people.derive import EFFECTIVE
 from dabai.people.queries import names_meant, numbers_meant
-from dabai.testing.outcomes import OUTCOME, PersonResult
+from dabai.testing.outcomes import IN_ROUNDS, PersonResult
 
 
 class Claim(NamedTuple):
@@ -56,23 +56,7 @@ WITH number AS MATERIALIZED ({tokens("numbers")}), name AS MATERIALIZED ({tokens
     JOIN name m ON m.asked = n.asked AND m.token = e.name_token
     GROUP BY n.asked
 )
-SELECT c.asked, c.round, c.number, c.name, o.outcome, c.first_at,
-    CASE WHEN o.outcome NOT IN ('withheld', 'awaiting') THEN o.released_at END
-FROM (
-    SELECT own.asked, r.id AS round, r.number, r.name, x.first_at, x.district, r.operation, x.tubes,
-        coalesce(i.name_conflict, false) AS name_conflict
-    FROM own
-    LEFT JOIN LATERAL (
-        SELECT i.canonical, i.name_conflict FROM people_identity i
-        WHERE i.district = %(district)s AND i.person = own.person OFFSET 0) i ON true
-    JOIN testing_round r ON r.operation = %(operation)s AND r.district = %(district)s
-    CROSS JOIN LATERAL (
-        SELECT x.* FROM testing_coverage x
-        WHERE x.district = %(district)s AND x.round = r.id AND x.person = coalesce(i.canonical, own.person)
-            AND x.samples > 0 OFFSET 0) x
-) c {OUTCOME}
-ORDER BY c.asked, c.number DESC
-"""  # noqa: S608 - constants only
+{IN_ROUNDS}"""  # noqa: S608 - constants only
 
 
 def own_results(cursor: Any, district: int, operation: int, claims: Sequence[Claim]) -> list[list[PersonResult]]:
