@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def work(stop: threading.Event) -> None:
-    """Both stages in turn. While marks keep coming, figures are still brought up to date every second.
+    """Both stages in turn. While marks keep coming, figures are brought up to date every second, or
+    as often as a quarter of the time allows.
 
     A turn costs the same for one mark as for a hundred, so while marks keep coming each takes what came in a while;
     and when many wait it takes no more than a second's work, or what came last would be seen two long turns later.
